@@ -1,0 +1,34 @@
+import { defineConfig } from "vitest/config";
+
+const everywhere = ["packages", "services", "e2e", "bench", "examples"];
+const exclude = ["**/node_modules/**", "**/gen/**"];
+const SERVER_TESTS = ["integration", "e2e"];
+
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        test: {
+          name: "unit",
+          include: everywhere.map((folder) => `${folder}/**/*.test.ts`),
+          exclude: [...exclude, ...SERVER_TESTS.map((kind) => `**/*.${kind}.test.ts`)],
+        },
+      },
+      {
+        test: {
+          name: "servers",
+          include: everywhere.flatMap((folder) =>
+            SERVER_TESTS.map((kind) => `${folder}/**/*.${kind}.test.ts`),
+          ),
+          exclude,
+          globalSetup: ["packages/local/src/test-servers.ts"],
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+          // After the unit tests: the servers and the services under test share the machine with the tests.
+          sequence: { groupOrder: 1 },
+          maxWorkers: 2,
+        },
+      },
+    ],
+  },
+});
