@@ -1,0 +1,232 @@
+import { isUtf8 } from "node:buffer";
+import { fieldNumber, WIRE_BYTES, WIRE_VARINT, WireError, WireReader } from "./wire.ts";
+
+/** The numbers of IngestionData's fields on the wire; proto/chowhound/v1/ingestion_data.proto is their source. */
+export const RECORD_FIELD = {
+  uuid: 1,
+  tenantId: 2,
+  sourceType: 3,
+  sourceId: 4,
+  dataId: 5,
+  data: 6,
+  metadata: 7,
+  metadataType: 8,
+  lang: 9,
+  attributes: 10,
+  createdAt: 11,
+  updatedAt: 12,
+  rawPayload: 13,
+} as const;
+
+type FieldNumber = (typeof RECORD_FIELD)[keyof typeof RECORD_FIELD];
+
+/** The string fields, as the protobuf field names that people read in messages. */
+export const STRING_FIELDS = [
+  [RECORD_FIELD.uuid, "uuid"],
+  [RECORD_FIELD.tenantId, "tenant_id"],
+  [RECORD_FIELD.sourceType, "source_type"],
+  [RECORD_FIELD.sourceId, "source_id"],
+  [RECORD_FIELD.dataId, "data_id"],
+  [RECORD_FIELD.data, "data"],
+  [RECORD_FIELD.metadataType, "metadata_type"],
+  [RECORD_FIELD.lang, "lang"],
+] as const;
+
+const LAST_FIELD = 13;
+const EMPTY = Buffer.alloc(0);
+
+/** A time as it stands on the wire. */
+export interface WireTimestamp {
+  seconds: bigint;
+  nanos: number;
+}
+
+/**
+ * Looks at one encoded IngestionData without decoding it: notes where each field lies and reads on request.
+ * One view is read over many records, one after the other; what it returned before stays valid.
+ *
+ * Fields that this version doesn't know are skipped and stay in the bytes.
+ */
+export class RecordView {
+  bytes: Buffer = EMPTY;
+  /**
+   * A message field came more than once. Protobuf merges such fields; the view sees only the last. Decode and encode
+   * the record with the protobuf library before using it.
+   */
+  repeatsMessageField = false;
+  readonly #starts = new Int32Array(LAST_FIELD + 1);
+  readonly #ends = new Int32Array(LAST_FIELD + 1);
+  #attributeStarts: number[] = [];
+  #attributeEnds: number[] = [];
+
+  /** Reads the record in `bytes`. Throws WireError where it is not a well-formed message. */
+  read(bytes: Uint8Array): this {
+    this.bytes = Buffer.isBuffer(bytes)
+      ? bytes
+      : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.repeatsMessageField = false;
+    this.#starts.fill(-1);
+    this.#attributeStarts = [];
+    this.#attributeEnds = [];
+    const reader = new WireReader(bytes);
+    while (!reader.done) {
+      const tag = reader.uint32();
+      const number = fieldNumber(tag);
+      const wireType = tag & 7;
+      if (number > LAST_FIELD) {
+        reader.skip(wireType, number);
+        continue;
+      }
+      if (wireType !== WIRE_BYTES)
+        throw new WireError(`field ${number} has the wire type ${wireType}, not 2`);
+      const length = reader.length();
+      const start = reader.pos;
+      reader.pos += length;
+      if (number === RECORD_FIELD.attributes) {
+        this.#attributeStarts.push(start);
+        this.#attributeEnds.push(reader.pos);
+        continue;
+      }
+      if (isMessageField(number) && this.#starts[number]! >= 0) this.repeatsMessageField = true;
+      this.#starts[number] = start;
+      this.#ends[number] = reader.pos;
+    }
+    return this;
+  }
+
+  has(field: FieldNumber): boolean {
+    return this.#starts[field]! >= 0;
+  }
+
+  byteLength(field: FieldNumber): number {
+    const start = this.#starts[field]!;
+    return start < 0 ? 0 : this.#ends[field]! - start;
+  }
+
+  /** The field's bytes, not copied; empty where it is absent. */
+  slice(field: FieldNumber): Buffer {
+    const start = this.#starts[field]!;
+    return start < 0 ? EMPTY : this.bytes.subarray(start, this.#ends[field]!);
+  }
+
+  /** A string field; "" where it is absent. */
+  text(field: FieldNumber): string {
+    const start = this.#starts[field]!;
+    return start < 0 ? "" : this.bytes.toString("utf8", start, this.#ends[field]!);
+  }
+
+  isValidUtf8(field: FieldNumber): boolean {
+    return isUtf8(this.slice(field));
+  }
+
+  get attributeCount(): number {
+    return this.#attributeStarts.length;
+  }
+
+  /** Calls back with key and value of each attribute in the order of the wire. Throws WireError. */
+  forEachAttribute(visit: (key: Buffer, value: Buffer) => void): void {
+    for (let i = 0; i < this.#attributeStarts.length; i++) {
+      let key: Buffer = EMPTY;
+      let value: Buffer = EMPTY;
+      const reader = new WireReader(this.bytes, this.#attributeStarts[i]!, this.#attributeEnds[i]!);
+      while (!reader.done) {
+        const tag = reader.uint32();
+        const number = fieldNumber(tag);
+        if ((tag & 7) !== WIRE_BYTES || number > 2) {
+          reader.skip(tag & 7, number);
+          continue;
+        }
+        const length = reader.length();
+        const slice = this.bytes.subarray(reader.pos, reader.pos + length);
+        reader.pos += length;
+        if (number === 1) key = slice;
+        else value = slice;
+      }
+      visit(key, value);
+    }
+  }
+
+  /** The attributes; of a key that came twice the last value counts. */
+  attributes(): Record<string, string> {
+    const result: Record<string, string> = Object.create(null);
+    this.forEachAttribute((key, value) => {
+      result[key.toString()] = value.toString();
+    });
+    return result;
+  }
+
+  /** A timestamp field; undefined where it is absent. Throws WireError. */
+  timestamp(field: typeof RECORD_FIELD.createdAt | typeof RECORD_FIELD.updatedAt): WireTimestamp | undefined {
+    const start = this.#starts[field]!;
+    if (start < 0) return undefined;
+    const reader = new WireReader(this.bytes, start, this.#ends[field]!);
+    let seconds = 0n;
+    let nanos = 0;
+    while (!reader.done) {
+      const tag = reader.uint32();
+      const number = fieldNumber(tag);
+      const wireType = tag & 7;
+      if (wireType === WIRE_VARINT && number === 1) seconds = reader.int64();
+      else if (wireType === WIRE_VARINT && number === 2) nanos = Number(BigInt.asIntN(32, reader.int64()));
+      else reader.skip(wireType, number);
+    }
+    return { seconds, nanos };
+  }
+
+  /** The raw payload, not copied; undefined where it is absent. Throws WireError. */
+  rawPayload(): { content: Buffer; contentType: Buffer } | undefined {
+    const start = this.#starts[RECORD_FIELD.rawPayload]!;
+    if (start < 0) return undefined;
+    const payload = { content: EMPTY as Buffer, contentType: EMPTY as Buffer };
+    const reader = new WireReader(this.bytes, start, this.#ends[RECORD_FIELD.rawPayload]!);
+    while (!reader.done) {
+      const tag = reader.uint32();
+      const number = fieldNumber(tag);
+      if ((tag & 7) !== WIRE_BYTES || number > 2) {
+        reader.skip(tag & 7, number);
+        continue;
+      }
+      const length = reader.length();
+      const slice = this.bytes.subarray(reader.pos, reader.pos + length);
+      reader.pos += length;
+      if (number === 1) payload.content = slice;
+      else payload.contentType = slice;
+    }
+    return payload;
+  }
+}
+
+/**
+ * Where the records of an IngestRequest or IngestStreamRequest lie: their bytes, not copied, and the batch number.
+ * Throws WireError where the bytes are not a well-formed request.
+ */
+export function splitRequest(request: Uint8Array): { records: Uint8Array[]; batchNumber: bigint } {
+  const records: Uint8Array[] = [];
+  let batchNumber = 0n;
+  const reader = new WireReader(request);
+  while (!reader.done) {
+    const tag = reader.uint32();
+    const number = fieldNumber(tag);
+    const wireType = tag & 7;
+    if (number === 1 && wireType === WIRE_BYTES) {
+      const length = reader.length();
+      records.push(request.subarray(reader.pos, reader.pos + length));
+      reader.pos += length;
+    } else if (number === 2 && wireType === WIRE_VARINT) {
+      batchNumber = BigInt.asUintN(64, reader.int64());
+    } else {
+      if (number === 1) throw new WireError(`the field records has the wire type ${wireType}, not 2`);
+      reader.skip(wireType, number);
+    }
+  }
+  return { records, batchNumber };
+}
+
+function isMessageField(number: number): boolean {
+  return (
+    number === RECORD_FIELD.metadata ||
+    number === RECORD_FIELD.createdAt ||
+    number === RECORD_FIELD.updatedAt ||
+    number === RECORD_FIELD.rawPayload
+  );
+}

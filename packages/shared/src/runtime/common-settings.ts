@@ -1,0 +1,45 @@
+import { duration, oneOf, port, size, text, url } from "./config.ts";
+import { LOG_LEVELS } from "./logger.ts";
+
+/** Settings that every service has. */
+export const processSettings = {
+  logLevel: oneOf("CHOWHOUND_LOG_LEVEL", LOG_LEVELS, { doc: "how much is logged", fallback: "info" }),
+  adminHost: text("CHOWHOUND_ADMIN_HOST", {
+    doc: "address of the admin port (health, reflection, AdminService); it has no authentication, keep it private",
+    fallback: "127.0.0.1",
+  }),
+  adminPort: port("CHOWHOUND_ADMIN_PORT", { doc: "admin port", fallback: "0" }),
+  drainTimeoutMs: duration("CHOWHOUND_DRAIN_TIMEOUT", 100, 600_000, {
+    doc: "how long SIGTERM waits for what is in flight before the process ends with exit code 1",
+    fallback: "20s",
+  }),
+};
+
+/** Settings of every service that talks to NATS. */
+export const natsSettings = {
+  natsUrl: url("CHOWHOUND_NATS_URL", ["nats:", "tls:"], {
+    doc: "the NATS server",
+    fallback: "nats://127.0.0.1:4222",
+    secret: true,
+  }),
+  natsPrefix: text("CHOWHOUND_NATS_PREFIX", {
+    doc: "begins the names of streams, subjects and buckets, so that several meshes can share a server",
+    fallback: "chowhound",
+  }),
+  streamMaxBytes: size("CHOWHOUND_STREAM_MAX_BYTES", 16 * 1024 ** 2, 1024 ** 4, {
+    doc: "the size of each of the three streams at which it takes no more (keep the sum below 80% of JetStream's storage)",
+    fallback: "1GiB",
+  }),
+  streamReplicas: oneOf("CHOWHOUND_STREAM_REPLICAS", ["1", "3", "5"], {
+    doc: "copies of each stream in a NATS cluster",
+    fallback: "1",
+  }),
+};
+
+/** Settings of the services that work off a stream. */
+export const stageSettings = {
+  ackWaitMs: duration("CHOWHOUND_ACK_WAIT", 1000, 600_000, {
+    doc: "how long JetStream waits for a batch to be acknowledged or reported in progress before it delivers it again",
+    fallback: "30s",
+  }),
+};

@@ -1,0 +1,134 @@
+import packageJson from "@chowhound/shared/package.json" with { type: "json" };
+import { type ConsumerLag, type ExtraService, startAdminServer } from "../rpc/admin-server.ts";
+import { processSettings } from "./common-settings.ts";
+import { ConfigError, type ConfigOf, configTable, readConfig, type Settings } from "./config.ts";
+import { createLogger, type Logger } from "./logger.ts";
+import { Meter } from "./meter.ts";
+import { ServiceState, ServiceStatus } from "./service-status.ts";
+
+/** What a service gets from its process. */
+export interface ServiceRuntime {
+  log: Logger;
+  status: ServiceStatus;
+  meter: Meter;
+  /** Aborted when the process has to give up: waiting for dependencies ends. */
+  signal: AbortSignal;
+}
+
+/** A service, as its process drives it: start → (pause, resume) → drain. */
+export interface Service {
+  /** Waits for what the service needs, then takes work. May take for ever; rejects when the signal is aborted. */
+  start(): Promise<void>;
+  /** Stops taking new work. */
+  pause(): void;
+  resume(): void;
+  /** Stops taking work, finishes what is in flight, closes connections. Called once, also before `start` has ended. */
+  drain(): Promise<void>;
+  lag(): Promise<ConsumerLag[]>;
+  /** Further gRPC services for the admin port. */
+  adminServices?: readonly ExtraService[];
+}
+
+export interface ServiceDefinition<S extends Settings> {
+  name: string;
+  settings: S;
+  create(config: ConfigOf<S>, runtime: ServiceRuntime): Service;
+}
+
+const EXIT_DRAIN_TIMEOUT = 1;
+const EXIT_CONFIG = 78;
+
+/**
+ * The life of every service process: configuration → logger → admin port → start → SIGTERM, SIGINT or the Drain call →
+ * drain under one deadline → exit code 0. Code 78: invalid configuration. Code 1: anything else that went wrong.
+ */
+export async function runService<S extends Settings>(definition: ServiceDefinition<S>): Promise<void> {
+  if (process.argv.includes("--help")) {
+    process.stdout.write(
+      `chowhound ${definition.name}: configured by environment variables\n\n${configTable({ ...processSettings, ...definition.settings })}\n`,
+    );
+    return;
+  }
+  const config = readConfigOrExit(definition.settings);
+  const log = createLogger(definition.name, config.logLevel);
+  const status = new ServiceStatus();
+  const meter = new Meter();
+  const givingUp = new AbortController();
+  const service = definition.create(config, { log, status, meter, signal: givingUp.signal });
+
+  let draining: Promise<void> | undefined;
+  const drain = (why: string): void => {
+    draining ??= drainAndExit(why);
+  };
+  const drainAndExit = async (why: string): Promise<void> => {
+    log.info({ why, timeoutMs: config.drainTimeoutMs }, "draining");
+    status.state = ServiceState.DRAINING;
+    setTimeout(() => {
+      log.error("what is in flight did not finish in time; it will be delivered again");
+      process.exit(EXIT_DRAIN_TIMEOUT);
+    }, config.drainTimeoutMs).unref();
+    givingUp.abort();
+    try {
+      await service.drain();
+      await admin?.close();
+    } catch (error) {
+      log.error({ err: error }, "draining failed");
+      process.exit(1);
+    }
+    log.info("drained");
+    process.exit(0);
+  };
+  const die = (error: unknown): void => {
+    log.fatal({ err: error }, "unexpected error");
+    process.exit(1);
+  };
+  process.on("SIGTERM", () => drain("SIGTERM"));
+  process.on("SIGINT", () => drain("SIGINT"));
+  process.on("uncaughtException", die);
+  process.on("unhandledRejection", die);
+
+  const admin = await startAdminServer(
+    {
+      service: definition.name,
+      version: packageJson.version,
+      status,
+      meter,
+      log,
+      lag: () => service.lag(),
+      pause: () => {
+        service.pause();
+        status.state = ServiceState.PAUSED;
+      },
+      resume: () => {
+        service.resume();
+        status.state = ServiceState.RUNNING;
+      },
+      drain: () => drain("Drain call"),
+    },
+    { host: config.adminHost, port: config.adminPort, extras: service.adminServices ?? [] },
+  ).catch((error: Error) => {
+    log.fatal(`${error.message}; choose another CHOWHOUND_ADMIN_PORT`);
+    process.exit(1);
+  });
+  log.info({ adminPort: admin.port, version: packageJson.version }, "starting");
+  try {
+    await service.start();
+  } catch (error) {
+    // Draining ends the wait for dependencies; that is not a failure of its own.
+    if (draining === undefined) die(error);
+    return;
+  }
+  if (status.state === ServiceState.STARTING) status.state = ServiceState.RUNNING;
+  log.info("running");
+}
+
+function readConfigOrExit<S extends Settings>(settings: S): ConfigOf<S> & ConfigOf<typeof processSettings> {
+  try {
+    return readConfig({ ...processSettings, ...settings }, process.env) as ConfigOf<S> &
+      ConfigOf<typeof processSettings>;
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    process.stderr.write(`${error.message}\n`);
+    process.exit(EXIT_CONFIG);
+  }
+}

@@ -1,0 +1,88 @@
+import {
+  DiscardPolicy,
+  type JetStreamManager,
+  jetstreamManager,
+  RetentionPolicy,
+  StorageType,
+  type StreamConfig,
+  type StreamInfo,
+} from "@nats-io/jetstream";
+import { type NatsConnection, nanos } from "@nats-io/transport-node";
+
+/** The three streams of a mesh, in the order in which a batch passes them. */
+export const STREAMS = ["raw", "enriched", "unique"] as const;
+export type StreamRole = (typeof STREAMS)[number];
+
+/** The names that a mesh uses on its NATS server, all beginning with its prefix. */
+export function natsNames(prefix: string) {
+  return {
+    stream: (role: StreamRole): string => `${prefix}-${role}`,
+    subjects: (role: StreamRole): string => `${prefix}.${role}.*`,
+    subject: (role: StreamRole, partition: number): string => `${prefix}.${role}.${partition}`,
+    /** Plain NATS: the store tells what it has committed. */
+    commitNotices: `${prefix}.store.committed`,
+    /** Plain NATS request: which database is it, and does it have these batches? */
+    confirm: `${prefix}.store.confirm`,
+    pipelinesBucket: `${prefix}-pipelines`,
+  };
+}
+
+export type NatsNames = ReturnType<typeof natsNames>;
+
+export interface StreamOptions {
+  maxBytes: number;
+  replicas: number;
+}
+
+/** The largest message a stream takes, given the server's max_payload: headers and subject need a little. */
+export function maxMessageBytes(nc: NatsConnection): number {
+  return (nc.info?.max_payload ?? 1024 * 1024) - 4096;
+}
+
+/**
+ * Makes sure that a stream exists as designed: work queue, on disk, refusing what doesn't fit. Any number of processes
+ * may call it at once. Takes over a changed size, except one below what the stream holds.
+ */
+export async function ensureStream(
+  nc: NatsConnection,
+  names: NatsNames,
+  role: StreamRole,
+  options: StreamOptions,
+): Promise<StreamInfo> {
+  const jsm = await jetstreamManager(nc);
+  const wanted: Partial<StreamConfig> & { name: string } = {
+    name: names.stream(role),
+    subjects: [names.subjects(role)],
+    retention: RetentionPolicy.Workqueue,
+    storage: StorageType.File,
+    discard: DiscardPolicy.New,
+    max_bytes: options.maxBytes,
+    max_msg_size: maxMessageBytes(nc),
+    num_replicas: options.replicas,
+    duplicate_window: nanos(1_000),
+  };
+  const existing = await findStream(jsm, wanted.name);
+  if (existing === undefined) return await jsm.streams.add(wanted);
+  const { config, state } = existing;
+  const isSame =
+    config.max_bytes === wanted.max_bytes &&
+    config.max_msg_size === wanted.max_msg_size &&
+    config.num_replicas === wanted.num_replicas;
+  if (isSame || options.maxBytes < state.bytes) return existing;
+  return await jsm.streams.update(wanted.name, { ...config, ...wanted });
+}
+
+async function findStream(jsm: JetStreamManager, name: string): Promise<StreamInfo | undefined> {
+  try {
+    return await jsm.streams.info(name);
+  } catch (error) {
+    if ((error as Error).name === "StreamNotFoundError") return undefined;
+    throw error;
+  }
+}
+
+/** Names the incarnation of a stream: microseconds of its creation. Survives restarts, changes when it is made anew. */
+export function streamEpoch(info: StreamInfo): bigint {
+  const [seconds, fraction = ""] = info.created.replace(/(Z|[+-]\d\d:\d\d)$/, "").split(".");
+  return BigInt(Date.parse(`${seconds}Z`)) * 1000n + BigInt(fraction.padEnd(6, "0").slice(0, 6));
+}
