@@ -1,0 +1,70 @@
+/** One thing to be written, with its weight. */
+export interface Weighed {
+  records: number;
+  bytes: number;
+  /** It must be written in a group of its own. */
+  alone: boolean;
+}
+
+export interface GroupLimits {
+  maxRecords: number;
+  maxBytes: number;
+  /** How long the first of a group waits for others. */
+  lingerMs: number;
+}
+
+/**
+ * Forms groups by size and time: a group is ready when it is full, or when its first member has waited long enough.
+ * While all writers are busy, groups grow by themselves.
+ */
+export class BatchGrouper<T extends Weighed> {
+  readonly #limits: GroupLimits;
+  readonly #queue: { item: T; since: number }[] = [];
+  #records = 0;
+  #bytes = 0;
+
+  constructor(limits: GroupLimits) {
+    this.#limits = limits;
+  }
+
+  get size(): number {
+    return this.#queue.length;
+  }
+
+  /** @param now milliseconds, of the same clock as in `take` and `readyInMs` */
+  add(item: T, now: number): void {
+    this.#queue.push({ item, since: now });
+    this.#records += item.records;
+    this.#bytes += item.bytes;
+  }
+
+  /** Milliseconds until a group is ready: 0 when one is, undefined when nothing is waiting. */
+  readyInMs(now: number): number | undefined {
+    const first = this.#queue[0];
+    if (first === undefined) return undefined;
+    const { maxRecords, maxBytes, lingerMs } = this.#limits;
+    if (first.item.alone || this.#records >= maxRecords || this.#bytes >= maxBytes) return 0;
+    return Math.max(0, first.since + lingerMs - now);
+  }
+
+  /** Takes the next group, oldest first: at least one item, and as many more as fit the limits. */
+  take(): T[] {
+    const group: T[] = [];
+    let records = 0;
+    let bytes = 0;
+    while (this.#queue.length > 0) {
+      const { item } = this.#queue[0]!;
+      const fits =
+        records + item.records <= this.#limits.maxRecords && bytes + item.bytes <= this.#limits.maxBytes;
+      if (group.length > 0 && (!fits || item.alone)) break;
+      this.#queue.shift();
+      group.push(item);
+      records += item.records;
+      bytes += item.bytes;
+      if (item.alone) break;
+    }
+    this.#records -= records;
+    this.#bytes -= bytes;
+    return group;
+  }
+}

@@ -1,0 +1,35 @@
+import { natsSettings, stageSettings } from "@chowhound/shared/runtime/common-settings";
+import { duration, integer, size, url } from "@chowhound/shared/runtime/config";
+
+export const settings = {
+  ...natsSettings,
+  ...stageSettings,
+  databaseUrl: url("CHOWHOUND_DATABASE_URL", ["postgres:", "postgresql:"], {
+    doc: "the PostgreSQL database (18 or newer); the schema is made by the store",
+    secret: true,
+  }),
+  writers: integer("CHOWHOUND_STORE_WRITERS", 1, 16, {
+    doc: "database connections that write at the same time",
+    fallback: "2",
+  }),
+  groupRecords: integer("CHOWHOUND_STORE_GROUP_RECORDS", 1, 100_000, {
+    doc: "records that one transaction takes at most (a single batch may be larger)",
+    fallback: "5000",
+  }),
+  groupBytes: size("CHOWHOUND_STORE_GROUP_BYTES", 64 * 1024, 256 * 1024 ** 2, {
+    doc: "bytes that one transaction takes at most (a single batch may be larger)",
+    fallback: "8MiB",
+  }),
+  lingerMs: duration("CHOWHOUND_STORE_LINGER", 0, 60_000, {
+    doc: "how long a batch waits for others to share its transaction",
+    fallback: "5ms",
+  }),
+  maxHeld: integer("CHOWHOUND_STORE_MAX_HELD", 1, 1000, {
+    doc: "batches held in memory at once",
+    fallback: "48",
+  }),
+  statementTimeoutMs: duration("CHOWHOUND_STORE_STATEMENT_TIMEOUT", 1000, 3_600_000, {
+    doc: "how long one statement may take before it is cancelled and tried again",
+    fallback: "60s",
+  }),
+};

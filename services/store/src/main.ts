@@ -1,0 +1,5 @@
+import { runService } from "@chowhound/shared/runtime/run-service";
+import { settings } from "./config.ts";
+import { createStore } from "./service.ts";
+
+await runService({ name: "store", settings, create: createStore });

@@ -1,0 +1,125 @@
+import type { RecordBatch } from "@chowhound/shared/contracts/chowhound/internal/v1/record_batch";
+import type { Logger } from "@chowhound/shared/runtime/logger";
+import { Client } from "pg";
+import { bookCounts, claimBatches, GroupCounts, keepDeadLetters } from "./books.ts";
+import { type DeadRecord, type IncomingRecord, readBatch } from "./incoming-record.ts";
+import type { BatchOutcome, IngestionWriter, WriteResult } from "./ingestion-writer.ts";
+import { migrate } from "./migrate.ts";
+import { PREPARE_CONNECTION, RowWriter } from "./row-writer.ts";
+import type { Verdict } from "./verdict.ts";
+
+export interface PostgresWriterOptions {
+  /** postgres://user:password@host:port/database */
+  url: string;
+  statementTimeoutMs: number;
+  /** Which of the totals' lanes this writer books on. */
+  lane: number;
+  log: Logger;
+}
+
+/** Verdicts after which sending the same record again changes nothing. */
+const SETTLED = new Set<Verdict>(["stored", "updated", "unchanged", "stale"]);
+
+/**
+ * Writes to PostgreSQL over one connection. Each group of batches is one transaction: claim, rows, dead letters,
+ * books. Only this transaction is exact; everything before it may repeat itself.
+ */
+export class PostgresWriter implements IngestionWriter {
+  readonly #options: PostgresWriterOptions;
+  #client: Client | undefined;
+  #rows: RowWriter | undefined;
+
+  constructor(options: PostgresWriterOptions) {
+    this.#options = options;
+  }
+
+  async open(): Promise<void> {
+    await this.close();
+    const { url, statementTimeoutMs, log } = this.#options;
+    const client = new Client({
+      connectionString: url,
+      application_name: "chowhound-store",
+      statement_timeout: statementTimeoutMs,
+      connectionTimeoutMillis: 5_000,
+      keepAlive: true,
+    });
+    // A connection that breaks while it is idle shows at the next write.
+    client.on("error", (error) => log.warn({ why: error.message }, "lost a connection to PostgreSQL"));
+    try {
+      await client.connect();
+      await migrate(client, log);
+      await client.query(PREPARE_CONNECTION);
+    } catch (error) {
+      await client.end().catch(() => {});
+      throw error;
+    }
+    this.#client = client;
+    this.#rows = new RowWriter(client);
+  }
+
+  async write(batches: readonly RecordBatch[]): Promise<WriteResult> {
+    const client = this.#client;
+    const rows = this.#rows;
+    if (client === undefined || rows === undefined) throw new Error("not connected to PostgreSQL");
+    await client.query("begin");
+    try {
+      const result = await this.#transact(client, rows, batches);
+      await client.query("commit");
+      return result;
+    } catch (error) {
+      await client.query("rollback").catch(() => {});
+      throw error;
+    }
+  }
+
+  async close(): Promise<void> {
+    const client = this.#client;
+    this.#client = undefined;
+    this.#rows = undefined;
+    await client?.end().catch(() => {});
+  }
+
+  async #transact(client: Client, rows: RowWriter, batches: readonly RecordBatch[]): Promise<WriteResult> {
+    const isNew = await claimBatches(client, batches);
+    const claimed = batches.filter((_, i) => isNew[i]);
+    const counts = new GroupCounts(claimed);
+    const records: IncomingRecord[] = [];
+    const dead: DeadRecord[] = [];
+    for (const batch of claimed) {
+      const read = readBatch(batch);
+      records.push(...read.records);
+      dead.push(...read.dead);
+    }
+    const applied = await rows.apply(records);
+    dead.push(...applied.dead);
+
+    const fingerprints = new Map<RecordBatch, Uint8Array[]>(claimed.map((batch) => [batch, []]));
+    for (const [record, verdict] of applied.verdicts) {
+      const source = {
+        tenantId: record.tenantId,
+        sourceType: record.sourceType.toString(),
+        sourceId: record.sourceId.toString(),
+      };
+      counts.add(record.batch, source, verdict, { deleted: applied.deletions.has(record) ? 1 : 0 });
+      if (SETTLED.has(verdict)) fingerprints.get(record.batch)!.push(record.fingerprint);
+    }
+    for (const record of dead)
+      counts.add(record.batch, { ...record, tenantId: record.call.tenantId }, "dead_lettered");
+    await keepDeadLetters(client, dead);
+    await bookCounts(client, counts, this.#options.lane);
+    const generation = await client.query<{ generation: string }>(
+      "select database_generation() as generation",
+    );
+
+    const outcomes = batches.map((batch, i): BatchOutcome => {
+      if (!isNew[i]) return { kind: "already_booked", batchId: batch.batchId };
+      return {
+        kind: "booked",
+        batchId: batch.batchId,
+        verdicts: counts.invoices.get(batch)!,
+        committedFingerprints: Buffer.concat(fingerprints.get(batch)!),
+      };
+    });
+    return { generation: generation.rows[0]!.generation, outcomes };
+  }
+}

@@ -1,0 +1,146 @@
+import { decodeBatch } from "@chowhound/shared/batch/decode-batch";
+import { retryUntil } from "@chowhound/shared/runtime/backoff";
+import type { ConfigOf } from "@chowhound/shared/runtime/config";
+import type { Service, ServiceRuntime } from "@chowhound/shared/runtime/run-service";
+import { connectNats } from "@chowhound/shared/stream/nats-connection";
+import { type Delivery, StageConsumer } from "@chowhound/shared/stream/stage-consumer";
+import { natsNames } from "@chowhound/shared/stream/topology";
+import type { NatsConnection } from "@nats-io/transport-node";
+import { BatchGrouper } from "./batch-grouper.ts";
+import { sendCommitNotice } from "./commit-notices.ts";
+import type { settings } from "./config.ts";
+import { type ConfirmResponder, startConfirmResponder } from "./confirm-responder.ts";
+import type { IngestionWriter, WriteResult } from "./ingestion-writer.ts";
+import { PostgresWriter } from "./postgres-writer.ts";
+import { VERDICTS } from "./verdict.ts";
+import { WriteLanes } from "./write-lanes.ts";
+
+export type StoreConfig = ConfigOf<typeof settings>;
+
+/** Deliveries after which a batch is written alone, so that it can't take others down with it. */
+const ALONE_AFTER_ATTEMPTS = 3;
+const LATER_MS = 30_000;
+const NEWER_ENVELOPE_MS = 5_000;
+
+/**
+ * The store: works off UNIQUE, writes groups of batches, acknowledges after the commit, then tells dedup.
+ *
+ * @param createWriter makes the sink of one lane; PostgreSQL unless another is given
+ */
+export function createStore(
+  config: StoreConfig,
+  runtime: ServiceRuntime,
+  createWriter: (lane: number) => IngestionWriter = (lane) =>
+    new PostgresWriter({
+      url: config.databaseUrl,
+      statementTimeoutMs: config.statementTimeoutMs,
+      lane,
+      log: runtime.log,
+    }),
+): Service {
+  const { log, status, meter, signal } = runtime;
+  const names = natsNames(config.natsPrefix);
+  const sink = status.dependency("postgres");
+  const writers = Array.from({ length: config.writers }, (_, lane) => createWriter(lane));
+  let nc: NatsConnection | undefined;
+  let consumer: StageConsumer | undefined;
+  let responder: ConfirmResponder | undefined;
+
+  const count = ({ outcomes }: WriteResult): void => {
+    for (const outcome of outcomes) {
+      if (outcome.kind === "already_booked") {
+        meter.count("batches.already_booked");
+        continue;
+      }
+      let records = 0;
+      for (const verdict of VERDICTS) {
+        records += outcome.verdicts[verdict];
+        meter.count(`verdict.${verdict}`, outcome.verdicts[verdict]);
+      }
+      meter.batch(records);
+    }
+  };
+
+  const lanes = new WriteLanes({
+    writers,
+    grouper: new BatchGrouper({
+      maxRecords: config.groupRecords,
+      maxBytes: config.groupBytes,
+      lingerMs: config.lingerMs,
+    }),
+    sink,
+    signal,
+    log,
+    onCommitted: (result) => {
+      count(result);
+      if (nc !== undefined) sendCommitNotice(nc, names, result);
+    },
+  });
+
+  const onDelivery = (delivery: Delivery): void => {
+    const decoded = decodeBatch(delivery.bytes);
+    if (decoded.kind === "newer") {
+      log.warn({ envelopeVersion: decoded.envelopeVersion }, "given back: written by newer software");
+      delivery.giveBack(NEWER_ENVELOPE_MS);
+      return;
+    }
+    if (decoded.kind === "undecodable" || decoded.batch.origin === undefined) {
+      const detail = decoded.kind === "undecodable" ? decoded.detail : "not from an enricher";
+      log.error(
+        { sequence: delivery.sequence, detail },
+        "given back: not a batch; something else publishes here",
+      );
+      delivery.giveBack(LATER_MS);
+      return;
+    }
+    lanes.add({
+      batch: decoded.batch,
+      delivery,
+      records: decoded.batch.originals.length,
+      bytes: delivery.bytes.length,
+      alone: delivery.attempt > ALONE_AFTER_ATTEMPTS,
+    });
+  };
+
+  const openWriters = async (): Promise<void> => {
+    await retryUntil(() => Promise.all(writers.map((writer) => writer.open())), {
+      signal,
+      onFailure: (error, retryInMs) => {
+        const why = (error as Error).message;
+        sink.down(why);
+        log.warn({ why, retryInMs }, "waiting for PostgreSQL");
+      },
+    });
+    sink.up();
+    log.info({ writers: writers.length }, "connected to PostgreSQL");
+  };
+
+  return {
+    async start() {
+      const connecting = connectNats({ url: config.natsUrl, name: "chowhound-store", log, status, signal });
+      [nc] = await Promise.all([connecting, openWriters()]);
+      responder = startConfirmResponder({ nc, names, databaseUrl: config.databaseUrl, log });
+      consumer = new StageConsumer({
+        nc,
+        names,
+        stream: "unique",
+        streamOptions: { maxBytes: config.streamMaxBytes, replicas: Number(config.streamReplicas) },
+        stage: "store",
+        ackWaitMs: config.ackWaitMs,
+        maxHeld: config.maxHeld,
+        log,
+        onDelivery,
+      });
+      await consumer.start();
+    },
+    pause: () => consumer?.pause(),
+    resume: () => consumer?.resume(),
+    async drain() {
+      await consumer?.drain();
+      await responder?.close();
+      await nc?.close();
+      await Promise.all(writers.map((writer) => writer.close()));
+    },
+    lag: async () => (await consumer?.lag()) ?? [],
+  };
+}

@@ -1,0 +1,47 @@
+import { DatabaseError } from "pg";
+
+const UNIQUE_VIOLATION = "23505";
+const UUID_CONSTRAINT = "records_uuid";
+const KEY_CONSTRAINT = "records_key";
+/** Data exceptions, integrity violations, program limits: the value is at fault, and would be the next time too. */
+const DATA_CLASSES = new Set(["22", "23", "54"]);
+
+/** A uuid is stored under another key of its tenant. */
+export function isUuidTaken(error: unknown): boolean {
+  return isViolationOf(error, UUID_CONSTRAINT);
+}
+
+/** Another writer stored the same key at the same time. */
+export function isConcurrentKey(error: unknown): boolean {
+  return isViolationOf(error, KEY_CONSTRAINT);
+}
+
+/** The database refused a value; every other error says nothing about the records and is tried again. */
+export function isDataError(error: unknown): error is DatabaseError {
+  return (
+    error instanceof DatabaseError &&
+    DATA_CLASSES.has(error.code?.slice(0, 2) ?? "") &&
+    !isUuidTaken(error) &&
+    !isConcurrentKey(error)
+  );
+}
+
+/** What the database said, without the values that its message may quote. */
+export function sanitisedDetail(error: DatabaseError): string {
+  const facts = [
+    ["SQLSTATE", error.code],
+    ["column", error.column],
+    ["constraint", error.constraint],
+    ["type", error.dataType],
+  ].filter(([, value]) => value !== undefined && value !== "");
+  const message = error.message.replace(/"[^"]*"|'[^']*'|: .*$/g, (quoted) =>
+    quoted === `"${error.constraint}"` || quoted === `"${error.column}"` || quoted === `"${error.table}"`
+      ? quoted
+      : "…",
+  );
+  return `${message} (${facts.map(([name, value]) => `${name} ${value}`).join(", ")})`;
+}
+
+function isViolationOf(error: unknown, constraint: string): boolean {
+  return error instanceof DatabaseError && error.code === UNIQUE_VIOLATION && error.constraint === constraint;
+}

@@ -1,0 +1,100 @@
+import type { RecordBatch } from "@chowhound/shared/contracts/chowhound/internal/v1/record_batch";
+import { backoffMs, pause } from "@chowhound/shared/runtime/backoff";
+import type { Logger } from "@chowhound/shared/runtime/logger";
+import type { Dependency } from "@chowhound/shared/runtime/service-status";
+import type { Delivery } from "@chowhound/shared/stream/stage-consumer";
+import type { BatchGrouper, Weighed } from "./batch-grouper.ts";
+import type { IngestionWriter, WriteResult } from "./ingestion-writer.ts";
+
+/** A batch with the delivery that is acknowledged once the batch is committed. */
+export interface HeldBatch extends Weighed {
+  batch: RecordBatch;
+  delivery: Delivery;
+}
+
+export interface WriteLanesOptions {
+  /** One writer per lane; each writes one group at a time. */
+  writers: readonly IngestionWriter[];
+  grouper: BatchGrouper<HeldBatch>;
+  /** Follows whether the sink can be written to. */
+  sink: Dependency;
+  /** What waits for the sink gives up when this is aborted. */
+  signal: AbortSignal;
+  log: Logger;
+  onCommitted(result: WriteResult): void;
+}
+
+const GIVE_BACK_MS = 1_000;
+/** Failures of one group, with the sink answering in between, after which its batches come again, each alone. */
+const MAX_FAILURES_TOGETHER = 3;
+
+/**
+ * Takes groups as they get ready and writes each with a writer that is free. Acknowledges only what is committed. A
+ * failed group is tried again with the same writer until it is in, or, when the process ends, given back.
+ */
+export class WriteLanes {
+  readonly #options: WriteLanesOptions;
+  readonly #free: IngestionWriter[];
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(options: WriteLanesOptions) {
+    this.#options = options;
+    this.#free = [...options.writers];
+  }
+
+  add(held: HeldBatch): void {
+    this.#options.grouper.add(held, performance.now());
+    this.#dispatch();
+  }
+
+  /** Starts what is ready, and comes back when the next group is. */
+  #dispatch(): void {
+    clearTimeout(this.#timer);
+    const { grouper } = this.#options;
+    for (;;) {
+      const waitMs = grouper.readyInMs(performance.now());
+      if (waitMs === undefined || this.#free.length === 0) return;
+      if (waitMs > 0) {
+        this.#timer = setTimeout(() => this.#dispatch(), waitMs);
+        return;
+      }
+      const writer = this.#free.pop()!;
+      void this.#write(writer, grouper.take()).finally(() => {
+        this.#free.push(writer);
+        this.#dispatch();
+      });
+    }
+  }
+
+  async #write(writer: IngestionWriter, group: readonly HeldBatch[]): Promise<void> {
+    const { sink, signal, log, onCommitted } = this.#options;
+    const giveBack = (): void => {
+      for (const { delivery } of group) delivery.giveBack(GIVE_BACK_MS);
+    };
+    let failuresWhileUp = 0;
+    for (let attempt = 0; ; attempt++) {
+      try {
+        const result = await writer.write(group.map(({ batch }) => batch));
+        for (const { delivery } of group) delivery.ack();
+        onCommitted(result);
+        sink.up();
+        return;
+      } catch (error) {
+        const retryInMs = backoffMs(attempt);
+        log.warn(
+          { why: (error as Error).message, batches: group.length, retryInMs },
+          "writing failed, trying again",
+        );
+        if (!(await pause(retryInMs, signal))) return giveBack();
+        const isUp = await writer.open().then(
+          () => true,
+          (openError: Error) => {
+            sink.down(openError.message);
+            return false;
+          },
+        );
+        if (isUp && group.length > 1 && ++failuresWhileUp === MAX_FAILURES_TOGETHER) return giveBack();
+      }
+    }
+  }
+}
