@@ -1,0 +1,38 @@
+import { fromBinary } from "@bufbuild/protobuf";
+import {
+  type CommitNotice,
+  CommitNoticeSchema,
+} from "@chowhound/shared/contracts/chowhound/internal/v1/commit_notice";
+import { HASH_BYTES } from "@chowhound/shared/record/content-hash";
+import { UUID_BYTES } from "@chowhound/shared/record/uuid";
+import type { Evidence } from "./evidence.ts";
+
+/** What a notice led to; `revalidate`: it is of another database than the index, which has to be asked. */
+export type NoticeOutcome = "absorbed" | "revalidate" | "malformed";
+
+/** Takes over what the store reports committed, as far as the license permits. Must run as the notice comes in. */
+export function absorbNotice(message: Uint8Array, { index, license }: Evidence): NoticeOutcome {
+  const notice = decodeNotice(message);
+  if (notice === undefined) return "malformed";
+  for (const { batchId, fingerprints } of notice.batches) {
+    const id = Buffer.from(batchId).toString("hex");
+    if (license.onCommitNotice(notice.generation, id) === "revalidate") return "revalidate";
+    for (let at = 0; at < fingerprints.length; at += HASH_BYTES) index.add(fingerprints, at);
+  }
+  return "absorbed";
+}
+
+function decodeNotice(message: Uint8Array): CommitNotice | undefined {
+  let notice: CommitNotice;
+  try {
+    notice = fromBinary(CommitNoticeSchema, message);
+  } catch {
+    return undefined;
+  }
+  const isSound =
+    notice.generation !== "" &&
+    notice.batches.every(
+      ({ batchId, fingerprints }) => batchId.length === UUID_BYTES && fingerprints.length % HASH_BYTES === 0,
+    );
+  return isSound ? notice : undefined;
+}

@@ -1,0 +1,82 @@
+import { create } from "@bufbuild/protobuf";
+import { callAt, ordinalAt } from "@chowhound/shared/batch/batch-columns";
+import {
+  type DroppedCount,
+  DroppedCountSchema,
+  type RecordBatch,
+} from "@chowhound/shared/contracts/chowhound/internal/v1/record_batch";
+import { HASH_BYTES } from "@chowhound/shared/record/content-hash";
+import { RECORD_FIELD, RecordView } from "@chowhound/shared/record/record-view";
+import { UUID_BYTES } from "@chowhound/shared/record/uuid";
+
+/**
+ * The batch without the records at `drops` (ascending, each once), which are counted by source instead. The rest keep
+ * what every column says of them, and their places as the gateway made them. Calls and pipelines stay, also those of
+ * which no record is left.
+ *
+ * Throws WireError where the original of a dropped record is not well formed.
+ */
+export function dropRecords(batch: RecordBatch, drops: readonly number[]): RecordBatch {
+  const kept: number[] = [];
+  const movedTo = new Map<number, number>();
+  let nextDrop = 0;
+  for (let index = 0; index < batch.originals.length; index++) {
+    if (drops[nextDrop] === index) {
+      nextDrop++;
+      continue;
+    }
+    movedTo.set(index, kept.length);
+    kept.push(index);
+  }
+  const column = <T>(values: readonly T[]): T[] => kept.map((index) => values[index]!);
+  const labels = <T extends { index: number }>(of: readonly T[]): T[] =>
+    of.flatMap((label) => {
+      const index = movedTo.get(label.index);
+      return index === undefined ? [] : [{ ...label, index }];
+    });
+  return {
+    ...batch,
+    originals: column(batch.originals),
+    callOf: column(batch.callOf),
+    uuids: fixedColumn(batch.uuids, UUID_BYTES, kept),
+    contentHashes: fixedColumn(batch.contentHashes, HASH_BYTES, kept),
+    versionsUs: column(batch.versionsUs),
+    ordinals: kept.map((index) => ordinalAt(batch, index)),
+    pipelineOf: column(batch.pipelineOf),
+    fingerprints: fixedColumn(batch.fingerprints, HASH_BYTES, kept),
+    enrichments: labels(batch.enrichments),
+    deadLabels: labels(batch.deadLabels),
+    dropped: addDropped(batch, drops),
+  };
+}
+
+function fixedColumn(values: Uint8Array, width: number, kept: readonly number[]): Uint8Array {
+  const result = new Uint8Array(kept.length * width);
+  for (let place = 0; place < kept.length; place++) {
+    const at = kept[place]! * width;
+    result.set(values.subarray(at, at + width), place * width);
+  }
+  return result;
+}
+
+/** What the batch has counted already and one more for each drop. */
+function addDropped(batch: RecordBatch, drops: readonly number[]): DroppedCount[] {
+  const bySource = new Map<string, DroppedCount>();
+  const add = (tenantId: string, sourceType: string, sourceId: string, count: number): void => {
+    // No name holds a NUL character: the gateway lets none in.
+    const key = `${tenantId}\0${sourceType}\0${sourceId}`;
+    const known = bySource.get(key);
+    if (known === undefined)
+      bySource.set(key, create(DroppedCountSchema, { tenantId, sourceType, sourceId, count }));
+    else known.count += count;
+  };
+  for (const { tenantId, sourceType, sourceId, count } of batch.dropped)
+    add(tenantId, sourceType, sourceId, count);
+  const view = new RecordView();
+  for (const index of drops) {
+    view.read(batch.originals[index]!);
+    const { tenantId } = callAt(batch, index);
+    add(tenantId, view.text(RECORD_FIELD.sourceType), view.text(RECORD_FIELD.sourceId), 1);
+  }
+  return [...bySource.values()];
+}

@@ -1,0 +1,14 @@
+import type { RecordBatch } from "@chowhound/shared/contracts/chowhound/internal/v1/record_batch";
+import { HASH_BYTES } from "@chowhound/shared/record/content-hash";
+import type { FingerprintIndex } from "./fingerprint-index.ts";
+
+/** The indices, ascending, of the records whose fingerprint the index holds. Records labelled dead are never among them. */
+export function findCommitted(batch: RecordBatch, index: Pick<FingerprintIndex, "has">): number[] {
+  const dead = new Set(batch.deadLabels.map((label) => label.index));
+  const { fingerprints } = batch;
+  const found: number[] = [];
+  for (let record = 0; record * HASH_BYTES < fingerprints.length; record++) {
+    if (index.has(fingerprints, record * HASH_BYTES) && !dead.has(record)) found.push(record);
+  }
+  return found;
+}

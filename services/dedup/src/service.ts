@@ -1,0 +1,123 @@
+import type { Service, ServiceRuntime } from "@chowhound/shared/runtime/run-service";
+import { connectNats } from "@chowhound/shared/stream/nats-connection";
+import { publishUntilAcknowledged } from "@chowhound/shared/stream/publish-batch";
+import { StageConsumer } from "@chowhound/shared/stream/stage-consumer";
+import { ensureStream, maxMessageBytes, natsNames } from "@chowhound/shared/stream/topology";
+import { jetstream } from "@nats-io/jetstream";
+import { absorbNotice } from "./commit-notices.ts";
+import type { DedupConfig } from "./config.ts";
+import { type ConfirmOutcome, createConfirmation } from "./confirm-generation.ts";
+import { createDeliveryHandler } from "./dedup-delivery.ts";
+import { keepEvidence } from "./keep-evidence.ts";
+
+const METER_INTERVAL_MS = 1_000;
+
+/** ENRICHED → UNIQUE, without the records that the store has reported committed. */
+export function createDedup(config: DedupConfig, runtime: ServiceRuntime): Service {
+  const { log, status, meter, signal } = runtime;
+  const names = natsNames(config.natsPrefix);
+  const streamOptions = { maxBytes: config.streamMaxBytes, replicas: Number(config.streamReplicas) };
+  /** What `start` has opened so far, in the order of opening; drain closes in the reverse one. */
+  const opened: (() => Promise<void> | void)[] = [];
+  let starting: Promise<void> | undefined;
+  let consumer: StageConsumer | undefined;
+  let isPaused = false;
+
+  async function start(): Promise<void> {
+    const evidence = await keepEvidence({
+      dataDir: config.dataDir === "none" ? undefined : config.dataDir,
+      name: config.natsPrefix,
+      capacity: config.indexKeys,
+      intervalMs: config.snapshotIntervalMs,
+      log,
+    });
+    const { index, license } = evidence;
+    opened.push(() => evidence.close());
+
+    const nc = await connectNats({ url: config.natsUrl, name: "chowhound-dedup", log, status, signal });
+    opened.push(() => nc.close());
+    await ensureStream(nc, names, "unique", streamOptions);
+
+    const confirmation = createConfirmation({
+      index,
+      license,
+      request: async (question) => {
+        const answer = await nc.request(names.confirm, question, { timeout: config.confirmTimeoutMs });
+        return answer.data;
+      },
+      onOutcome: (outcome) => {
+        meter.count(`confirm.${outcome}`);
+        log[OUTCOME_LEVEL[outcome]]({ outcome }, "asked the store about what it has committed");
+      },
+    });
+    nc.subscribe(names.commitNotices, {
+      callback: (error, message) => {
+        if (error !== null) return;
+        const outcome = absorbNotice(message.data, evidence);
+        meter.count(`notice.${outcome}`);
+        if (outcome === "revalidate") confirmation.ask(() => {});
+        if (outcome === "malformed") log.warn("ignoring a malformed commit notice");
+      },
+    });
+
+    const js = jetstream(nc);
+    const handle = createDeliveryHandler({
+      index,
+      confirmation,
+      publish: (partition, bytes) =>
+        publishUntilAcknowledged(js, names.subject("unique", partition), bytes, { log, signal }),
+      maxBytes: maxMessageBytes(nc),
+      meter,
+      log,
+    });
+    const stage = new StageConsumer({
+      nc,
+      names,
+      stream: "enriched",
+      streamOptions,
+      stage: "dedup",
+      ackWaitMs: config.ackWaitMs,
+      maxHeld: config.maxHeldBatches,
+      log,
+      onDelivery: (delivery) => void handle(delivery),
+    });
+    consumer = stage;
+    if (isPaused) stage.pause();
+    const showIndex = (): void => {
+      meter.set("index.size", index.size);
+      meter.set("index.evictions", index.evictions);
+    };
+    const showing = setInterval(showIndex, METER_INTERVAL_MS);
+    opened.push(() => clearInterval(showing));
+    opened.push(() => stage.drain());
+    await stage.start();
+  }
+
+  return {
+    start() {
+      starting = start();
+      return starting;
+    },
+    pause() {
+      isPaused = true;
+      consumer?.pause();
+    },
+    resume() {
+      isPaused = false;
+      consumer?.resume();
+    },
+    async drain() {
+      await starting?.catch(() => {});
+      for (const close of opened.reverse()) await close();
+    },
+    lag: async () => (await consumer?.lag()) ?? [],
+  };
+}
+
+const OUTCOME_LEVEL = {
+  confirmed: "debug",
+  rebound: "info",
+  void: "warn",
+  "ask-again": "debug",
+  "no-answer": "debug",
+} as const satisfies Record<ConfirmOutcome, string>;
