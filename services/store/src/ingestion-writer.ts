@@ -22,7 +22,7 @@ export interface WriteResult {
 }
 
 /**
- * A sink: writes a group of batches and says what became of every record. docs/writing-a-sink.md shows one.
+ * Writes groups of batches and says what became of every record.
  *
  * - A write is all or nothing: when it resolves, everything in it is durable; when it rejects, nothing of it is there
  *   and the same batches come again.
@@ -33,5 +33,19 @@ export interface IngestionWriter {
   /** Connects and prepares; rejects where the sink is not there yet. Called until it succeeds, and after a failure. */
   open(): Promise<void>;
   write(batches: readonly RecordBatch[]): Promise<WriteResult>;
+  close(): Promise<void>;
+}
+
+/** Where records are landed. docs/writing-a-sink.md shows how one is made. */
+export interface IngestionSink {
+  /** Names it in health and logs, for example "postgres". */
+  readonly name: string;
+  /** A writer that works beside the others. @param lane 0, 1, 2, … */
+  createWriter(lane: number): IngestionWriter;
+  /**
+   * Reads, from the sink itself and not from memory, which generation it is now and whether it has all these batches.
+   * Rejects where the sink can't be reached; so it serves as a probe, too.
+   */
+  confirm(batchIds: readonly Uint8Array[]): Promise<{ generation: string; allBooked: boolean }>;
   close(): Promise<void>;
 }

@@ -5,13 +5,14 @@ import type { Service, ServiceRuntime } from "@chowhound/shared/runtime/run-serv
 import { connectNats } from "@chowhound/shared/stream/nats-connection";
 import { type Delivery, StageConsumer } from "@chowhound/shared/stream/stage-consumer";
 import { natsNames } from "@chowhound/shared/stream/topology";
-import type { NatsConnection } from "@nats-io/transport-node";
+import type { NatsConnection, Subscription } from "@nats-io/transport-node";
 import { BatchGrouper } from "./batch-grouper.ts";
 import { sendCommitNotice } from "./commit-notices.ts";
 import type { settings } from "./config.ts";
-import { type ConfirmResponder, startConfirmResponder } from "./confirm-responder.ts";
-import type { IngestionWriter, WriteResult } from "./ingestion-writer.ts";
-import { PostgresWriter } from "./postgres-writer.ts";
+import { answerConfirmations } from "./confirm-responder.ts";
+import type { IngestionSink, WriteResult } from "./ingestion-writer.ts";
+import { PostgresSink } from "./postgres-sink.ts";
+import { probeSink } from "./probe-sink.ts";
 import { VERDICTS } from "./verdict.ts";
 import { WriteLanes } from "./write-lanes.ts";
 
@@ -22,29 +23,23 @@ const ALONE_AFTER_ATTEMPTS = 3;
 const LATER_MS = 30_000;
 const NEWER_ENVELOPE_MS = 5_000;
 
-/**
- * The store: works off UNIQUE, writes groups of batches, acknowledges after the commit, then tells dedup.
- *
- * @param createWriter makes the sink of one lane; PostgreSQL unless another is given
- */
+/** The store: works off UNIQUE, writes groups of batches, acknowledges after the commit, then tells dedup. */
 export function createStore(
   config: StoreConfig,
   runtime: ServiceRuntime,
-  createWriter: (lane: number) => IngestionWriter = (lane) =>
-    new PostgresWriter({
-      url: config.databaseUrl,
-      statementTimeoutMs: config.statementTimeoutMs,
-      lane,
-      log: runtime.log,
-    }),
+  sink: IngestionSink = new PostgresSink({
+    url: config.databaseUrl,
+    statementTimeoutMs: config.statementTimeoutMs,
+    log: runtime.log,
+  }),
 ): Service {
   const { log, status, meter, signal } = runtime;
   const names = natsNames(config.natsPrefix);
-  const sink = status.dependency("postgres");
-  const writers = Array.from({ length: config.writers }, (_, lane) => createWriter(lane));
+  const sinkStatus = status.dependency(sink.name);
+  const writers = Array.from({ length: config.writers }, (_, lane) => sink.createWriter(lane));
   let nc: NatsConnection | undefined;
   let consumer: StageConsumer | undefined;
-  let responder: ConfirmResponder | undefined;
+  let confirmations: Subscription | undefined;
 
   const count = ({ outcomes }: WriteResult): void => {
     for (const outcome of outcomes) {
@@ -68,7 +63,6 @@ export function createStore(
       maxBytes: config.groupBytes,
       lingerMs: config.lingerMs,
     }),
-    sink,
     signal,
     log,
     onCommitted: (result) => {
@@ -107,19 +101,20 @@ export function createStore(
       signal,
       onFailure: (error, retryInMs) => {
         const why = (error as Error).message;
-        sink.down(why);
-        log.warn({ why, retryInMs }, "waiting for PostgreSQL");
+        sinkStatus.down(why);
+        log.warn({ why, retryInMs }, `waiting for ${sink.name}`);
       },
     });
-    sink.up();
-    log.info({ writers: writers.length }, "connected to PostgreSQL");
+    sinkStatus.up();
+    log.info({ writers: writers.length }, `connected to ${sink.name}`);
   };
 
   return {
     async start() {
       const connecting = connectNats({ url: config.natsUrl, name: "chowhound-store", log, status, signal });
       [nc] = await Promise.all([connecting, openWriters()]);
-      responder = startConfirmResponder({ nc, names, databaseUrl: config.databaseUrl, log });
+      confirmations = answerConfirmations(nc, names, sink, log);
+      void probeSink(sink, sinkStatus, { log, signal });
       consumer = new StageConsumer({
         nc,
         names,
@@ -137,9 +132,9 @@ export function createStore(
     resume: () => consumer?.resume(),
     async drain() {
       await consumer?.drain();
-      await responder?.close();
+      confirmations?.unsubscribe();
       await nc?.close();
-      await Promise.all(writers.map((writer) => writer.close()));
+      await Promise.all([...writers.map((writer) => writer.close()), sink.close()]);
     },
     lag: async () => (await consumer?.lag()) ?? [],
   };

@@ -1,7 +1,6 @@
 import type { RecordBatch } from "@chowhound/shared/contracts/chowhound/internal/v1/record_batch";
 import { backoffMs, pause } from "@chowhound/shared/runtime/backoff";
 import type { Logger } from "@chowhound/shared/runtime/logger";
-import type { Dependency } from "@chowhound/shared/runtime/service-status";
 import type { Delivery } from "@chowhound/shared/stream/stage-consumer";
 import type { BatchGrouper, Weighed } from "./batch-grouper.ts";
 import type { IngestionWriter, WriteResult } from "./ingestion-writer.ts";
@@ -16,8 +15,6 @@ export interface WriteLanesOptions {
   /** One writer per lane; each writes one group at a time. */
   writers: readonly IngestionWriter[];
   grouper: BatchGrouper<HeldBatch>;
-  /** Follows whether the sink can be written to. */
-  sink: Dependency;
   /** What waits for the sink gives up when this is aborted. */
   signal: AbortSignal;
   log: Logger;
@@ -25,8 +22,12 @@ export interface WriteLanesOptions {
 }
 
 const GIVE_BACK_MS = 1_000;
-/** Failures of one group, with the sink answering in between, after which its batches come again, each alone. */
-const MAX_FAILURES_TOGETHER = 3;
+const GIVE_BACK_ALONE_MS = 10_000;
+/**
+ * Failures of one group, with the sink answering in between, after which its batches make room for others. They come
+ * again; after some deliveries each alone.
+ */
+const MAX_FAILURES_WHILE_UP = 3;
 
 /**
  * Takes groups as they get ready and writes each with a writer that is free. Acknowledges only what is committed. A
@@ -67,9 +68,10 @@ export class WriteLanes {
   }
 
   async #write(writer: IngestionWriter, group: readonly HeldBatch[]): Promise<void> {
-    const { sink, signal, log, onCommitted } = this.#options;
+    const { signal, log, onCommitted } = this.#options;
     const giveBack = (): void => {
-      for (const { delivery } of group) delivery.giveBack(GIVE_BACK_MS);
+      const delayMs = group.length === 1 ? GIVE_BACK_ALONE_MS : GIVE_BACK_MS;
+      for (const { delivery } of group) delivery.giveBack(delayMs);
     };
     let failuresWhileUp = 0;
     for (let attempt = 0; ; attempt++) {
@@ -77,7 +79,6 @@ export class WriteLanes {
         const result = await writer.write(group.map(({ batch }) => batch));
         for (const { delivery } of group) delivery.ack();
         onCommitted(result);
-        sink.up();
         return;
       } catch (error) {
         const retryInMs = backoffMs(attempt);
@@ -88,12 +89,9 @@ export class WriteLanes {
         if (!(await pause(retryInMs, signal))) return giveBack();
         const isUp = await writer.open().then(
           () => true,
-          (openError: Error) => {
-            sink.down(openError.message);
-            return false;
-          },
+          () => false,
         );
-        if (isUp && group.length > 1 && ++failuresWhileUp === MAX_FAILURES_TOGETHER) return giveBack();
+        if (isUp && ++failuresWhileUp === MAX_FAILURES_WHILE_UP) return giveBack();
       }
     }
   }
