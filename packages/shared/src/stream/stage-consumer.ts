@@ -2,6 +2,7 @@ import {
   AckPolicy,
   type Consumer,
   DeliverPolicy,
+  JetStreamApiError,
   type JsMsg,
   jetstream,
   jetstreamManager,
@@ -10,6 +11,7 @@ import { type NatsConnection, nanos } from "@nats-io/transport-node";
 import type { ConsumerLag } from "../rpc/admin-server.ts";
 import { backoffMs, pause } from "../runtime/backoff.ts";
 import type { Logger } from "../runtime/logger.ts";
+import { StuckWatch } from "./stuck-watch.ts";
 import {
   ensureStream,
   type NatsNames,
@@ -24,6 +26,8 @@ export interface Delivery {
   /** The message's sequence in its stream, and the stream's incarnation. */
   sequence: number;
   epoch: bigint;
+  /** When the stream stored it: milliseconds since 1970. */
+  storedAtMs: number;
   /** 1 on the first delivery. */
   attempt: number;
   /** The work is done and safe downstream. */
@@ -48,8 +52,14 @@ export interface StageConsumerOptions {
   onDelivery(delivery: Delivery): void;
 }
 
-/** How long one fetch waits for messages; a drain waits for it at most. */
+/** Deliveries that all replicas of a stage hold together at most. */
+const MAX_ACK_PENDING = 256;
+const LOOK_MS = 5_000;
+/** How long one fetch waits for messages; pause and drain let it end first. */
 const FETCH_MS = 1_000;
+
+/** JetStream's error code for a durable that exists with other settings. */
+const DURABLE_DIFFERS = 10148;
 
 /**
  * Works off a stream with a durable pull consumer. Fetches only what it has room to hold, reports held messages as in
@@ -63,7 +73,7 @@ export class StageConsumer {
   #wake: () => void = () => {};
   #loop: Promise<void> | undefined;
   #durable: string;
-  #progress: NodeJS.Timeout | undefined;
+  readonly #timers: NodeJS.Timeout[] = [];
 
   constructor(options: StageConsumerOptions) {
     this.#options = options;
@@ -73,9 +83,13 @@ export class StageConsumer {
   /** Binds once, so that what is misconfigured shows at the start, then works in the background. */
   async start(): Promise<void> {
     const bound = await this.#bind();
-    this.#progress = setInterval(() => {
-      for (const message of this.#held) message.working();
-    }, this.#options.ackWaitMs / 3);
+    if (this.#stopping.signal.aborted) return;
+    const { ackWaitMs } = this.#options;
+    const stuckWatch = new StuckWatch(2 * ackWaitMs);
+    this.#timers.push(
+      setInterval(() => this.#reportProgress(), ackWaitMs / 3),
+      setInterval(() => void this.#mendStuck(stuckWatch), Math.min(LOOK_MS, ackWaitMs)),
+    );
     this.#loop = this.#run(bound);
   }
 
@@ -94,7 +108,7 @@ export class StageConsumer {
     this.#wake();
     await this.#loop;
     while (this.#held.size > 0) await this.#change();
-    clearInterval(this.#progress);
+    this.#timers.forEach(clearInterval);
     await this.#options.nc.flush().catch(() => {});
   }
 
@@ -142,6 +156,11 @@ export class StageConsumer {
   }
 
   #deliver(message: JsMsg, epoch: bigint): void {
+    // After a reconnect the client asks for the whole fetch once more, whatever it has brought already.
+    if (this.#held.size >= this.#options.maxHeld) {
+      message.nak(FETCH_MS);
+      return;
+    }
     this.#held.add(message);
     const settle = (how: () => void) => () => {
       if (!this.#held.delete(message)) return;
@@ -152,10 +171,44 @@ export class StageConsumer {
       bytes: message.data,
       sequence: message.seq,
       epoch,
+      storedAtMs: message.time.getTime(),
       attempt: message.info.deliveryCount,
       ack: settle(() => message.ack()),
       giveBack: (delayMs) => settle(() => message.nak(delayMs))(),
     });
+  }
+
+  #reportProgress(): void {
+    for (const message of this.#held) message.working();
+  }
+
+  /** Deletes the durable when messages are stuck behind it: every replica binds anew, and they come once more. */
+  async #mendStuck(watch: StuckWatch): Promise<void> {
+    const { nc, names, stream, log } = this.#options;
+    const name = names.stream(stream);
+    const durable = this.#durable;
+    try {
+      const jsm = await jetstreamManager(nc, { checkAPI: false });
+      const before = (await jsm.streams.info(name)).state.messages;
+      const { num_pending, num_ack_pending } = await jsm.consumers.info(name, durable);
+      const after = (await jsm.streams.info(name)).state.messages;
+      // The looks are not of one moment: what is acknowledged or published in between must not count as stuck.
+      const look = {
+        messages: Math.min(before, after),
+        pending: num_pending,
+        unacknowledged: num_ack_pending,
+      };
+      const stuck = watch.look(look, performance.now());
+      if (stuck === 0 || this.#stopping.signal.aborted) return;
+      log.error(
+        { stream: name, consumer: durable, stuck },
+        "messages are stuck in the stream: making the consumer anew",
+      );
+      await jsm.consumers.delete(name, durable);
+    } catch (error) {
+      // Nothing to look at while the server is away or the consumer is being made anew.
+      log.debug({ stream: name, why: (error as Error).message }, "could not look for stuck messages");
+    }
   }
 
   /**
@@ -168,14 +221,18 @@ export class StageConsumer {
     const epoch = streamEpoch(info);
     this.#durable = `${stage}-${epoch}`;
     const jsm = await jetstreamManager(nc);
-    await jsm.consumers.add(info.config.name, {
-      durable_name: this.#durable,
-      ack_policy: AckPolicy.Explicit,
-      deliver_policy: DeliverPolicy.All,
-      ack_wait: nanos(ackWaitMs),
-      max_deliver: -1,
-      max_ack_pending: 1_000,
-    });
+    const settings = { ack_wait: nanos(ackWaitMs), max_deliver: -1, max_ack_pending: MAX_ACK_PENDING };
+    await jsm.consumers
+      .add(info.config.name, {
+        durable_name: this.#durable,
+        ack_policy: AckPolicy.Explicit,
+        deliver_policy: DeliverPolicy.All,
+        ...settings,
+      })
+      .catch((error: unknown) => {
+        if (!(error instanceof JetStreamApiError && error.code === DURABLE_DIFFERS)) throw error;
+        return jsm.consumers.update(info.config.name, this.#durable, settings);
+      });
     const consumer = await jetstream(nc).consumers.get(info.config.name, this.#durable);
     log.debug({ stream: info.config.name, consumer: this.#durable }, "bound");
     return { consumer, epoch };

@@ -1,0 +1,358 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { type JetStreamManager, jetstream, jetstreamManager } from "@nats-io/jetstream";
+import { connect, type NatsConnection } from "@nats-io/transport-node";
+import { pino } from "pino";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, test, vi } from "vitest";
+import { freshPrefix } from "../testing/test-servers.ts";
+import { type Delivery, StageConsumer, type StageConsumerOptions } from "./stage-consumer.ts";
+import { ensureStream, type NatsNames, natsNames, streamEpoch } from "./topology.ts";
+
+const streamOptions = { maxBytes: 16 << 20, replicas: 1 };
+const ackWaitMs = 1_000;
+
+let nc: NatsConnection;
+let jsm: JetStreamManager;
+let names: NatsNames;
+let started: StageConsumer[];
+let received: Delivery[];
+
+beforeAll(async () => {
+  nc = await connect({ servers: inject("natsUrl") });
+  jsm = await jetstreamManager(nc);
+});
+afterAll(() => nc.close());
+
+beforeEach(async () => {
+  names = natsNames(freshPrefix());
+  started = [];
+  received = [];
+});
+afterEach(async () => {
+  const drains = started.map((consumer) => consumer.drain());
+  const settling = setInterval(() => received.forEach((delivery) => void delivery.ack()), 20);
+  await Promise.all(drains);
+  clearInterval(settling);
+  await jsm.streams.delete(names.stream("raw")).catch(() => {});
+});
+
+/** A consumer that notes what it is given and leaves it to the test to settle it. */
+function createConsumer(options: Partial<StageConsumerOptions> = {}): StageConsumer {
+  const consumer = new StageConsumer({
+    nc,
+    names,
+    stream: "raw",
+    streamOptions,
+    stage: "stage",
+    ackWaitMs,
+    maxHeld: 10,
+    log: pino({ enabled: false }),
+    onDelivery: (delivery) => void received.push(delivery),
+    ...options,
+  });
+  started.push(consumer);
+  return consumer;
+}
+
+async function startConsumer(options?: Partial<StageConsumerOptions>): Promise<StageConsumer> {
+  const consumer = createConsumer(options);
+  await consumer.start();
+  return consumer;
+}
+
+async function publish(count: number, from = 0): Promise<void> {
+  const js = jetstream(nc);
+  for (let i = from; i < from + count; i++) await js.publish(names.subject("raw", 0), `message ${i}`);
+}
+
+const texts = (): string[] => received.map(({ bytes }) => new TextDecoder().decode(bytes));
+const numbered = (count: number, from = 0): string[] =>
+  Array.from({ length: count }, (_, i) => `message ${from + i}`);
+
+async function unacknowledged(consumer: StageConsumer): Promise<number> {
+  await nc.flush();
+  return (await consumer.lag())[0]!.unacknowledgedBatches;
+}
+
+describe("in quiet", () => {
+  test("delivers every message once and empties the stream", async () => {
+    const epoch = streamEpoch(await ensureStream(nc, names, "raw", streamOptions));
+    await publish(200);
+    const onDelivery = (delivery: Delivery): void => {
+      received.push(delivery);
+      setImmediate(delivery.ack);
+    };
+    const consumer = await startConsumer({ onDelivery });
+    await publish(100, 200);
+
+    await vi.waitFor(() => expect(received.length).toBeGreaterThanOrEqual(300), 5_000);
+    await vi.waitFor(async () => {
+      expect((await jsm.streams.info(names.stream("raw"))).state.messages).toBe(0);
+    });
+    expect(texts()).toEqual(numbered(300));
+    expect(received.map(({ sequence }) => sequence)).toEqual(Array.from({ length: 300 }, (_, i) => i + 1));
+    expect(new Set(received.map((delivery) => delivery.epoch))).toEqual(new Set([epoch]));
+    expect(new Set(received.map((delivery) => delivery.attempt))).toEqual(new Set([1]));
+    expect(await consumer.lag()).toEqual([
+      {
+        stream: names.stream("raw"),
+        consumer: `stage-${epoch}`,
+        pendingBatches: 0,
+        unacknowledgedBatches: 0,
+      },
+    ]);
+  });
+
+  test("shares the stream among replicas", async () => {
+    const taken: number[] = [0, 0];
+    const replica = (index: number) =>
+      startConsumer({
+        maxHeld: 4,
+        onDelivery: (delivery) => {
+          received.push(delivery);
+          taken[index]! += 1;
+          setTimeout(delivery.ack, 2);
+        },
+      });
+    await Promise.all([replica(0), replica(1)]);
+    await publish(200);
+    await vi.waitFor(() => expect(received.length).toBeGreaterThanOrEqual(200), 5_000);
+    await sleep(100);
+    expect(texts().toSorted()).toEqual(numbered(200).toSorted());
+    expect(Math.min(...taken)).toBeGreaterThan(0);
+  });
+
+  test("tells how far it is behind", async () => {
+    const consumer = await startConsumer({ maxHeld: 4 });
+    await publish(10);
+    await vi.waitFor(() => expect(received).toHaveLength(4));
+    const atOnce = await consumer.lag();
+    await sleep(2000);
+    console.log(atOnce, await consumer.lag());
+    expect((await consumer.lag())[0]).toMatchObject({ pendingBatches: 6, unacknowledgedBatches: 4 });
+  });
+});
+
+describe("a held delivery", () => {
+  test("that is given back comes again after the delay", async () => {
+    await startConsumer();
+    await publish(1);
+    await vi.waitFor(() => expect(received).toHaveLength(1));
+    const givenBackAt = performance.now();
+    received[0]!.giveBack(700);
+    await vi.waitFor(() => expect(received).toHaveLength(2), 5_000);
+    expect(performance.now() - givenBackAt).toBeGreaterThan(650);
+    expect(received[1]).toMatchObject({ sequence: 1, attempt: 2, epoch: received[0]!.epoch });
+  });
+
+  test("that is given back without a delay comes again at once", async () => {
+    await startConsumer();
+    await publish(1);
+    await vi.waitFor(() => expect(received).toHaveLength(1));
+    received[0]!.giveBack(0);
+    await vi.waitFor(() => expect(received).toHaveLength(2), 900);
+  });
+
+  test("does not come again, however long it is held", async () => {
+    const consumer = await startConsumer();
+    await publish(3);
+    await vi.waitFor(() => expect(received).toHaveLength(3));
+    await sleep(3.5 * ackWaitMs);
+    expect(texts()).toEqual(numbered(3));
+    for (const delivery of received) delivery.ack();
+    expect(await unacknowledged(consumer)).toBe(0);
+  });
+
+  test("is settled once: what is called later has no effect", async () => {
+    const consumer = await startConsumer();
+    await publish(1);
+    await vi.waitFor(() => expect(received).toHaveLength(1));
+    received[0]!.ack();
+    received[0]!.giveBack(0);
+    received[0]!.ack();
+    await sleep(300);
+    expect(received).toHaveLength(1);
+    expect(await unacknowledged(consumer)).toBe(0);
+  });
+});
+
+describe("bounds", () => {
+  test("holds no more than it has room for", async () => {
+    const consumer = await startConsumer({ maxHeld: 8 });
+    await publish(30);
+    await vi.waitFor(() => expect(received).toHaveLength(8));
+    await sleep(1_200);
+    expect(received).toHaveLength(8);
+    expect(await unacknowledged(consumer)).toBe(8);
+
+    for (const delivery of received.slice(0, 5)) delivery.ack();
+    await vi.waitFor(() => expect(received).toHaveLength(13));
+    await sleep(200);
+    expect(texts()).toEqual(numbered(13));
+    expect(await unacknowledged(consumer)).toBe(8);
+  });
+
+  test("works with room for one", async () => {
+    let held = 0;
+    let mostHeld = 0;
+    const onDelivery = (delivery: Delivery): void => {
+      received.push(delivery);
+      mostHeld = Math.max(mostHeld, ++held);
+      setTimeout(() => {
+        held--;
+        delivery.ack();
+      }, 5);
+    };
+    await startConsumer({ maxHeld: 1, onDelivery });
+    await publish(20);
+    await vi.waitFor(() => expect(texts()).toEqual(numbered(20)), 5_000);
+    expect(mostHeld).toBe(1);
+  });
+
+  test("stops while it is paused and goes on when it is resumed", async () => {
+    const onDelivery = (delivery: Delivery): void => {
+      received.push(delivery);
+      delivery.ack();
+    };
+    const consumer = await startConsumer({ onDelivery });
+    await publish(3);
+    await vi.waitFor(() => expect(received).toHaveLength(3));
+    consumer.pause();
+    // A fetch that is under way ends first.
+    await sleep(1_100);
+    await publish(3, 3);
+    await sleep(1_100);
+    expect(received).toHaveLength(3);
+    consumer.resume();
+    await vi.waitFor(() => expect(texts()).toEqual(numbered(6)), 900);
+  });
+
+  test("takes nothing where it is paused before it starts", async () => {
+    await ensureStream(nc, names, "raw", streamOptions);
+    await publish(2);
+    const consumer = createConsumer();
+    consumer.pause();
+    await consumer.start();
+    await sleep(300);
+    expect(received).toHaveLength(0);
+    consumer.resume();
+    await vi.waitFor(() => expect(received).toHaveLength(2));
+  });
+});
+
+describe("draining", () => {
+  test("waits for what is held, then leaves nothing unacknowledged but what was given back", async () => {
+    const consumer = await startConsumer();
+    await publish(3);
+    await vi.waitFor(() => expect(received).toHaveLength(3));
+    let isDrained = false;
+    const drained = consumer.drain().then(() => {
+      isDrained = true;
+    });
+    received[0]!.ack();
+    received[1]!.giveBack(60_000);
+    // Longer than a fetch and than ack_wait: held messages stay held while draining.
+    await sleep(2_300);
+    expect(isDrained).toBe(false);
+    received[2]!.ack();
+    await drained;
+    expect((await consumer.lag())[0]).toMatchObject({ pendingBatches: 0, unacknowledgedBatches: 1 });
+
+    await publish(2, 3);
+    await sleep(300);
+    expect(texts()).toEqual(numbered(3));
+  });
+
+  test("in the midst of traffic loses nothing in transit", async () => {
+    const onDelivery = (delivery: Delivery): void => {
+      received.push(delivery);
+      setTimeout(delivery.ack, 1);
+    };
+    const consumer = await startConsumer({ onDelivery });
+    const publishing = publish(500);
+    await vi.waitFor(() => expect(received.length).toBeGreaterThan(50));
+    await consumer.drain();
+    const count = received.length;
+    await publishing;
+    expect((await consumer.lag())[0]).toMatchObject({
+      pendingBatches: 500 - count,
+      unacknowledgedBatches: 0,
+    });
+    expect(texts()).toEqual(numbered(count));
+    // The next process takes over where this one ended.
+    await startConsumer({ onDelivery });
+    await vi.waitFor(() => expect(texts()).toEqual(numbered(500)), 5_000);
+  });
+
+  test("ends a start that is under way: nothing is taken", async () => {
+    await ensureStream(nc, names, "raw", streamOptions);
+    await publish(1);
+    const consumer = createConsumer();
+    const starting = consumer.start();
+    await consumer.drain();
+    await starting;
+    await sleep(300);
+    expect(received).toHaveLength(0);
+  });
+
+  test("may come twice, paused, or without a start", async () => {
+    await createConsumer().drain();
+    const consumer = await startConsumer();
+    consumer.pause();
+    await Promise.all([consumer.drain(), consumer.drain()]);
+    await consumer.drain();
+  });
+});
+
+describe("binding anew", () => {
+  const onDelivery = (delivery: Delivery): void => {
+    received.push(delivery);
+    delivery.ack();
+  };
+
+  test("when the stream is made anew: under the new epoch", async () => {
+    const consumer = await startConsumer({ onDelivery });
+    await publish(2);
+    await vi.waitFor(() => expect(received).toHaveLength(2));
+    await jsm.streams.delete(names.stream("raw"));
+    const epoch = streamEpoch(await ensureStream(nc, names, "raw", streamOptions));
+    await publish(3, 2);
+    await vi.waitFor(() => expect(texts()).toEqual(numbered(5)), 5_000);
+    expect(received[4]).toMatchObject({ sequence: 3, attempt: 1, epoch });
+    expect(received[0]!.epoch).toBeLessThan(epoch);
+    expect((await consumer.lag())[0]!.consumer).toBe(`stage-${epoch}`);
+  });
+
+  test("when the stream is gone: makes it itself", async () => {
+    await startConsumer({ onDelivery });
+    await publish(1);
+    await vi.waitFor(() => expect(received).toHaveLength(1));
+    await jsm.streams.delete(names.stream("raw"));
+    await vi.waitFor(() => jsm.streams.info(names.stream("raw")), 5_000);
+    await publish(1, 1);
+    await vi.waitFor(() => expect(texts()).toEqual(numbered(2)), 5_000);
+    expect(received[1]!.epoch).toBeGreaterThan(received[0]!.epoch);
+  });
+
+  test("when the durable is deleted: what is held comes again, and nothing is left over", async () => {
+    const consumer = await startConsumer();
+    await publish(2);
+    await vi.waitFor(() => expect(received).toHaveLength(2));
+    await jsm.consumers.delete(names.stream("raw"), (await consumer.lag())[0]!.consumer);
+    await vi.waitFor(() => expect(texts()).toEqual([...numbered(2), ...numbered(2)]), 5_000);
+    for (const delivery of received) delivery.ack();
+    await publish(1, 2);
+    await vi.waitFor(() => expect(texts()[4]).toBe("message 2"));
+    received[4]!.ack();
+    expect(await unacknowledged(consumer)).toBe(0);
+  });
+
+  test("with another ack_wait: the durable takes it over", async () => {
+    const first = await startConsumer();
+    await first.drain();
+    const second = await startConsumer({ ackWaitMs: 5_000, onDelivery });
+    const { consumer } = (await second.lag())[0]!;
+    expect((await jsm.consumers.info(names.stream("raw"), consumer)).config.ack_wait).toBe(5e9);
+    await publish(1);
+    await vi.waitFor(() => expect(received).toHaveLength(1));
+  });
+});
