@@ -1,7 +1,7 @@
 import { natsSettings, stageSettings } from "@chowhound/shared/runtime/common-settings";
 import { type ConfigOf, duration, integer, text } from "@chowhound/shared/runtime/config";
 
-export const dedupSettings = {
+export const settings = {
   ...natsSettings,
   ...stageSettings,
   indexKeys: integer("CHOWHOUND_DEDUP_INDEX_KEYS", 1_000, 200_000_000, {
@@ -20,10 +20,10 @@ export const dedupSettings = {
     doc: "how long the store may take to confirm what it has committed; after that, records pass",
     fallback: "500ms",
   }),
-  maxHeldBatches: integer("CHOWHOUND_DEDUP_MAX_HELD_BATCHES", 1, 1_000, {
+  maxHeldBatches: integer("CHOWHOUND_DEDUP_MAX_HELD_BATCHES", 1, 256, {
     doc: "batches in work at once; times the size of a batch, this bounds the memory beside the index",
     fallback: "32",
   }),
 };
 
-export type DedupConfig = ConfigOf<typeof dedupSettings>;
+export type DedupConfig = ConfigOf<typeof settings>;

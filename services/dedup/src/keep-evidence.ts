@@ -57,7 +57,7 @@ export async function keepEvidence(options: KeepEvidenceOptions): Promise<KeptEv
       log.debug({ path, outcome }, "saving the index");
       if (outcome === "saved") savedState = stateBefore;
     } catch (error) {
-      log.warn({ why: (error as Error).message, cause: String((error as Error).cause) }, "going on unsaved");
+      log.warn({ err: error }, "going on without saving the index");
     }
   };
   const timer = setInterval(() => void save(), options.intervalMs);

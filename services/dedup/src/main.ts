@@ -1,5 +1,5 @@
-import { runService } from "@chowhound/shared/runtime/run-service";
-import { dedupSettings } from "./config.ts";
+import { runService } from "@chowhound/shared/service/run-service";
+import { settings } from "./config.ts";
 import { createDedup } from "./service.ts";
 
-await runService({ name: "dedup", settings: dedupSettings, create: createDedup });
+await runService({ name: "dedup", settings, create: createDedup });

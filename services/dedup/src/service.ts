@@ -1,4 +1,4 @@
-import type { Service, ServiceRuntime } from "@chowhound/shared/runtime/run-service";
+import type { Service, ServiceRuntime } from "@chowhound/shared/service/run-service";
 import { connectNats } from "@chowhound/shared/stream/nats-connection";
 import { publishUntilAcknowledged } from "@chowhound/shared/stream/publish-batch";
 import { StageConsumer } from "@chowhound/shared/stream/stage-consumer";
@@ -6,7 +6,7 @@ import { ensureStream, maxMessageBytes, natsNames } from "@chowhound/shared/stre
 import { jetstream } from "@nats-io/jetstream";
 import { absorbNotice } from "./commit-notices.ts";
 import type { DedupConfig } from "./config.ts";
-import { type ConfirmOutcome, createConfirmation } from "./confirm-generation.ts";
+import { createConfirmation } from "./confirm-generation.ts";
 import { createDeliveryHandler } from "./dedup-delivery.ts";
 import { keepEvidence } from "./keep-evidence.ts";
 
@@ -47,7 +47,9 @@ export function createDedup(config: DedupConfig, runtime: ServiceRuntime): Servi
       },
       onOutcome: (outcome) => {
         meter.count(`confirm.${outcome}`);
-        log[OUTCOME_LEVEL[outcome]]({ outcome }, "asked the store about what it has committed");
+        if (outcome === "void") log.warn("the database lacks batches it had committed: forgetting the index");
+        else if (outcome === "rebound") log.info("the index holds for the database as it is now");
+        else log.debug({ outcome }, "asked the store");
       },
     });
     nc.subscribe(names.commitNotices, {
@@ -113,11 +115,3 @@ export function createDedup(config: DedupConfig, runtime: ServiceRuntime): Servi
     lag: async () => (await consumer?.lag()) ?? [],
   };
 }
-
-const OUTCOME_LEVEL = {
-  confirmed: "debug",
-  rebound: "info",
-  void: "warn",
-  "ask-again": "debug",
-  "no-answer": "debug",
-} as const satisfies Record<ConfirmOutcome, string>;

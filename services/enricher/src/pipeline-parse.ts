@@ -1,6 +1,7 @@
+import { TENANT_ID_PATTERN } from "@chowhound/shared/record/limits";
 import { type Document, isNode, LineCounter, parseDocument, visit } from "yaml";
 import { z } from "zod";
-import type { PipelineSpec } from "./pipeline.ts";
+import { anyScope, type PipelineSpec } from "./pipeline.ts";
 import { steps } from "./steps/registry.ts";
 
 /** Something wrong with a pipeline's document. `path` is like `steps[2].map`, "" for the document as a whole. */
@@ -23,7 +24,15 @@ const scope = z
   .string()
   .min(1)
   .max(maxScopeLength)
-  .refine((name) => name === "*" || !name.includes("*"), "either a whole name or '*' for all: no patterns");
+  .refine(
+    (name) => name === anyScope || !name.includes(anyScope),
+    "either a whole name or '*' for all: no patterns",
+  );
+
+const tenantScope = scope.refine(
+  (name) => name.includes(anyScope) || TENANT_ID_PATTERN.test(name),
+  `a tenant's id matches ${TENANT_ID_PATTERN.source}`,
+);
 
 const stepsByName = new Map(steps.map((step) => [step.name, step]));
 
@@ -50,7 +59,7 @@ const stepEntry = z
 
 const pipelineSchema = z
   .strictObject({
-    tenant: scope,
+    tenant: tenantScope,
     source_type: scope,
     description: z.string().max(1024).default(""),
     steps: z.array(stepEntry).max(maxPipelineSteps),

@@ -22,6 +22,8 @@ export interface CompiledPipeline {
   readonly tenant: string;
   readonly sourceType: string;
   readonly version: bigint;
+  /** Without steps a record passes as it is, and nobody needs to decode it. */
+  readonly hasSteps: boolean;
   /** Runs the steps up to the first that fails. Never throws. The draft of a failed record is of no more use. */
   run(draft: RecordDraft): PipelineOutcome;
 }
@@ -33,6 +35,7 @@ export function compilePipeline(spec: PipelineSpec, version: bigint): CompiledPi
     tenant: spec.tenant,
     sourceType: spec.sourceType,
     version,
+    hasSteps: steps.length > 0,
     run(draft) {
       for (const { label, run } of steps) {
         const outcome = runSafely(run, draft);

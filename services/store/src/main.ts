@@ -1,4 +1,4 @@
-import { runService } from "@chowhound/shared/runtime/run-service";
+import { runService } from "@chowhound/shared/service/run-service";
 import { settings } from "./config.ts";
 import { createStore } from "./service.ts";
 

@@ -1,7 +1,7 @@
 import { decodeBatch } from "@chowhound/shared/batch/decode-batch";
 import { retryUntil } from "@chowhound/shared/runtime/backoff";
 import type { ConfigOf } from "@chowhound/shared/runtime/config";
-import type { Service, ServiceRuntime } from "@chowhound/shared/runtime/run-service";
+import type { Service, ServiceRuntime } from "@chowhound/shared/service/run-service";
 import { connectNats } from "@chowhound/shared/stream/nats-connection";
 import { type Delivery, StageConsumer } from "@chowhound/shared/stream/stage-consumer";
 import { natsNames } from "@chowhound/shared/stream/topology";

@@ -53,10 +53,13 @@ export type RecordReason = (typeof RECORD_REASONS)[number];
 /** Why an accepted record ended as a dead letter. */
 export const DEAD_REASONS = [
   "undecodable_batch",
+  "undecodable_record",
   "required_field_missing",
+  "set_type_mismatch",
   "map_failed",
   "map_type_mismatch",
   "identity_missing",
+  "redact_too_many_matches",
   "step_error",
   "enriched_field_invalid",
   "outgrew_message",

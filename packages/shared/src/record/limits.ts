@@ -27,6 +27,9 @@ export const LIMITS = {
   earliestUs: Date.UTC(1900, 0, 1) * 1000,
 } as const;
 
+/** The form of a language: a BCP 47 tag, roughly. */
+export const LANG_PATTERN = /^[A-Za-z0-9]+(-[A-Za-z0-9]+)*$/;
+
 /** The form of a tenant's id. */
 export const TENANT_ID_PATTERN = /^[a-z0-9][a-z0-9_-]{0,62}$/;
 

@@ -8,16 +8,9 @@ import { CallError } from "../errors/call-error.ts";
 import type { Logger, LogLevelName } from "../runtime/logger.ts";
 import type { Meter } from "../runtime/meter.ts";
 import { ServiceState, type ServiceStatus } from "../runtime/service-status.ts";
+import type { ConsumerLag } from "../stream/stage-consumer.ts";
 import { grpcServiceDefinition, unaryHandlers } from "./grpc-service.ts";
 import { addReflection } from "./reflection.ts";
-
-/** How far one consumer is behind its stream, in batches. */
-export interface ConsumerLag {
-  stream: string;
-  consumer: string;
-  pendingBatches: number;
-  unacknowledgedBatches: number;
-}
 
 /** What an admin port offers of its service. */
 export interface AdminTarget {

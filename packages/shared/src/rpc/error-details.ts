@@ -25,14 +25,12 @@ export function errorDetails(error: CallError): ErrorDetail[] {
     },
   ];
   if (error.retryDelayMs !== undefined) {
-    const retryDelay = {
-      seconds: BigInt(Math.floor(error.retryDelayMs / 1000)),
-      nanos: Math.round(error.retryDelayMs % 1000) * 1_000_000,
-    };
+    const delayMs = Math.round(error.retryDelayMs);
+    const retryDelay = { seconds: BigInt(Math.floor(delayMs / 1000)), nanos: (delayMs % 1000) * 1_000_000 };
     details.push({ schema: RetryInfoSchema, value: create(RetryInfoSchema, { retryDelay }) });
   }
-  if (error.field !== undefined) {
-    const fieldViolations = [{ field: error.field, description: error.message }];
+  if (error.violations.length > 0) {
+    const fieldViolations = [...error.violations];
     details.push({ schema: BadRequestSchema, value: create(BadRequestSchema, { fieldViolations }) });
   }
   return details;

@@ -8,7 +8,6 @@ import {
   jetstreamManager,
 } from "@nats-io/jetstream";
 import { type NatsConnection, nanos } from "@nats-io/transport-node";
-import type { ConsumerLag } from "../rpc/admin-server.ts";
 import { backoffMs, pause } from "../runtime/backoff.ts";
 import type { Logger } from "../runtime/logger.ts";
 import { StuckWatch } from "./stuck-watch.ts";
@@ -19,6 +18,14 @@ import {
   type StreamRole,
   streamEpoch,
 } from "./topology.ts";
+
+/** How far one consumer is behind its stream, in batches. */
+export interface ConsumerLag {
+  stream: string;
+  consumer: string;
+  pendingBatches: number;
+  unacknowledgedBatches: number;
+}
 
 /** One message, held until exactly one of `ack` and `giveBack` is called. */
 export interface Delivery {

@@ -83,6 +83,8 @@ async function findStream(jsm: JetStreamManager, name: string): Promise<StreamIn
 
 /** Names the incarnation of a stream: microseconds of its creation. Survives restarts, changes when it is made anew. */
 export function streamEpoch(info: StreamInfo): bigint {
-  const [seconds, fraction = ""] = info.created.replace(/(Z|[+-]\d\d:\d\d)$/, "").split(".");
-  return BigInt(Date.parse(`${seconds}Z`)) * 1000n + BigInt(fraction.padEnd(6, "0").slice(0, 6));
+  const match = /^([^.]+?)(?:\.(\d+))?(Z|[+-]\d\d:\d\d)$/.exec(info.created);
+  if (match === null) throw new Error(`a stream created at "${info.created}"`);
+  const [, seconds, fraction = "", zone] = match;
+  return BigInt(Date.parse(`${seconds}${zone}`)) * 1000n + BigInt(fraction.padEnd(6, "0").slice(0, 6));
 }

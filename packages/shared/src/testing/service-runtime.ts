@@ -1,7 +1,7 @@
 import { pino } from "pino";
 import { Meter } from "../runtime/meter.ts";
-import type { Service, ServiceRuntime } from "../runtime/run-service.ts";
 import { ServiceState, ServiceStatus } from "../runtime/service-status.ts";
+import type { Service, ServiceRuntime } from "../service/run-service.ts";
 
 /** A service that runs in the test's own process. */
 export interface RunningService extends ServiceRuntime {

@@ -1,10 +1,11 @@
 import packageJson from "@chowhound/shared/package.json" with { type: "json" };
-import { type ConsumerLag, type ExtraService, startAdminServer } from "../rpc/admin-server.ts";
-import { processSettings } from "./common-settings.ts";
-import { ConfigError, type ConfigOf, configTable, readConfig, type Settings } from "./config.ts";
-import { createLogger, type Logger } from "./logger.ts";
-import { Meter } from "./meter.ts";
-import { ServiceState, ServiceStatus } from "./service-status.ts";
+import { type ExtraService, startAdminServer } from "../rpc/admin-server.ts";
+import { processSettings } from "../runtime/common-settings.ts";
+import { ConfigError, type ConfigOf, configTable, readConfig, type Settings } from "../runtime/config.ts";
+import { createLogger, type Logger } from "../runtime/logger.ts";
+import { Meter } from "../runtime/meter.ts";
+import { ServiceState, ServiceStatus } from "../runtime/service-status.ts";
+import type { ConsumerLag } from "../stream/stage-consumer.ts";
 
 /** What a service gets from its process. */
 export interface ServiceRuntime {
@@ -56,6 +57,7 @@ export async function runService<S extends Settings>(definition: ServiceDefiniti
   const givingUp = new AbortController();
   const service = definition.create(config, { log, status, meter, signal: givingUp.signal });
 
+  let isStarted = false;
   let draining: Promise<void> | undefined;
   const drain = (why: string): void => {
     draining ??= drainAndExit(why);
@@ -78,14 +80,14 @@ export async function runService<S extends Settings>(definition: ServiceDefiniti
     log.info("drained");
     process.exit(0);
   };
-  const die = (error: unknown): void => {
-    log.fatal({ err: error }, "unexpected error");
+  const die = (error: unknown, what = "unexpected error"): void => {
+    log.fatal({ err: error }, what);
     process.exit(1);
   };
   process.on("SIGTERM", () => drain("SIGTERM"));
   process.on("SIGINT", () => drain("SIGINT"));
-  process.on("uncaughtException", die);
-  process.on("unhandledRejection", die);
+  process.on("uncaughtException", (error) => die(error));
+  process.on("unhandledRejection", (error) => die(error));
 
   const admin = await startAdminServer(
     {
@@ -101,7 +103,7 @@ export async function runService<S extends Settings>(definition: ServiceDefiniti
       },
       resume: () => {
         service.resume();
-        status.state = ServiceState.RUNNING;
+        status.state = isStarted ? ServiceState.RUNNING : ServiceState.STARTING;
       },
       drain: () => drain("Drain call"),
     },
@@ -115,9 +117,10 @@ export async function runService<S extends Settings>(definition: ServiceDefiniti
     await service.start();
   } catch (error) {
     // Draining ends the wait for dependencies; that is not a failure of its own.
-    if (draining === undefined) die(error);
+    if (draining === undefined) die(error, `cannot start: ${(error as Error).message}`);
     return;
   }
+  isStarted = true;
   if (status.state === ServiceState.STARTING) status.state = ServiceState.RUNNING;
   log.info("running");
 }

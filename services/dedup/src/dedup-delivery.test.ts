@@ -1,0 +1,103 @@
+import { decodeBatch } from "@chowhound/shared/batch/decode-batch";
+import type { RecordBatch } from "@chowhound/shared/contracts/chowhound/internal/v1/record_batch";
+import { Meter } from "@chowhound/shared/runtime/meter";
+import type { Delivery } from "@chowhound/shared/stream/stage-consumer";
+import { encodeSample, sampleBatch } from "@chowhound/shared/testing/sample-batches";
+import { pino } from "pino";
+import { describe, expect, it } from "vitest";
+import { createDeliveryHandler } from "./dedup-delivery.ts";
+import { createFingerprintIndex, type FingerprintIndex } from "./fingerprint-index.ts";
+
+/** Handles one message; tells what was published and what became of the delivery. */
+async function handle(
+  bytes: Uint8Array,
+  given: { index?: FingerprintIndex; mayDrop?: boolean; maxBytes?: number; isDraining?: boolean },
+) {
+  const published: { partition: number; bytes: Uint8Array }[] = [];
+  const settled: string[] = [];
+  const delivery: Delivery = {
+    bytes,
+    sequence: 1,
+    epoch: 1n,
+    attempt: 1,
+    storedAtMs: 0,
+    ack: () => settled.push("ack"),
+    giveBack: (delayMs) => settled.push(`give back in ${delayMs} ms`),
+  };
+  const handler = createDeliveryHandler({
+    index: given.index ?? createFingerprintIndex({ capacity: 1_000 }),
+    confirmation: { ask: (onAnswer) => setImmediate(onAnswer, given.mayDrop ?? true) },
+    publish: async (partition, message) => {
+      published.push({ partition, bytes: message });
+      return !given.isDraining;
+    },
+    maxBytes: given.maxBytes ?? 1_000_000,
+    meter: new Meter(),
+    log: pino({ enabled: false }),
+  });
+  await handler(delivery);
+  return { published, settled };
+}
+
+function indexOf(batch: RecordBatch): FingerprintIndex {
+  const index = createFingerprintIndex({ capacity: 1_000 });
+  for (let at = 0; at < batch.fingerprints.length; at += 16) index.add(batch.fingerprints, at);
+  return index;
+}
+
+describe("handling a delivery", () => {
+  const batch = sampleBatch({ records: [{}, {}], partition: 3 });
+  const bytes = encodeSample(batch);
+
+  it("publishes what is left to the batch's partition, then acknowledges", async () => {
+    const { published, settled } = await handle(bytes, { index: indexOf(batch) });
+    expect(settled).toEqual(["ack"]);
+    expect(published).toHaveLength(1);
+    expect(published[0]?.partition).toBe(3);
+    expect(decodeBatch(published[0]!.bytes)).toMatchObject({ batch: { originals: [], acceptedCount: 2 } });
+  });
+
+  it("passes everything without the store's leave", async () => {
+    const { published } = await handle(bytes, { index: indexOf(batch), mayDrop: false });
+    expect(published[0]?.bytes).toBe(bytes);
+  });
+
+  it("drops only what the index still holds when the answer comes", async () => {
+    const index = indexOf(batch);
+    setImmediate(() => index.clear());
+    const { published } = await handle(bytes, { index });
+    expect(published[0]?.bytes).toBe(bytes);
+  });
+
+  it("passes a batch on whole that would outgrow a message by its counts", async () => {
+    const { published, settled } = await handle(bytes, { index: indexOf(batch), maxBytes: 10 });
+    expect(published[0]?.bytes).toBe(bytes);
+    expect(settled).toEqual(["ack"]);
+  });
+
+  it("passes a batch on whole when it can't read whose record it would drop", async () => {
+    const broken = sampleBatch({ records: [{}, {}] });
+    broken.originals[1] = Buffer.from([0xff]);
+    const whole = encodeSample(broken);
+    const { published, settled } = await handle(whole, { index: indexOf(broken) });
+    expect(published[0]?.bytes).toBe(whole);
+    expect(settled).toEqual(["ack"]);
+  });
+
+  it("gives back what was not acknowledged downstream", async () => {
+    expect((await handle(bytes, { isDraining: true })).settled).toEqual(["give back in 0 ms"]);
+  });
+
+  it("gives a batch of newer software back for a while and publishes nothing", async () => {
+    const { published, settled } = await handle(encodeSample({ ...batch, envelopeVersion: 2 }), {});
+    expect(published).toEqual([]);
+    expect(settled).toEqual(["give back in 5000 ms"]);
+  });
+
+  it("passes on what is no batch", async () => {
+    const garbage = Buffer.from("no batch");
+    const { published, settled } = await handle(garbage, {});
+    expect(published).toEqual([{ partition: 0, bytes: garbage }]);
+    expect(settled).toEqual(["ack"]);
+  });
+});

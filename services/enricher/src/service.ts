@@ -1,0 +1,92 @@
+import type { Service, ServiceRuntime } from "@chowhound/shared/service/run-service";
+import { connectNats } from "@chowhound/shared/stream/nats-connection";
+import { publishUntilAcknowledged } from "@chowhound/shared/stream/publish-batch";
+import { StageConsumer } from "@chowhound/shared/stream/stage-consumer";
+import { ensureStream, maxMessageBytes, natsNames } from "@chowhound/shared/stream/topology";
+import { jetstream } from "@nats-io/jetstream";
+import type { EnricherConfig } from "./config.ts";
+import { createDeliveryHandler } from "./enrich-delivery.ts";
+import { createPipelineService } from "./pipeline-service.ts";
+import { PipelineStore } from "./pipeline-store.ts";
+
+/** RAW → ENRICHED, each record processed by its tenant's pipeline. */
+export function createEnricher(config: EnricherConfig, runtime: ServiceRuntime): Service {
+  const { log, status, meter, signal } = runtime;
+  const names = natsNames(config.natsPrefix);
+  const streamOptions = { maxBytes: config.streamMaxBytes, replicas: Number(config.streamReplicas) };
+  /** What `start` has opened so far, in the order of opening; drain closes in the reverse one. */
+  const opened: (() => Promise<void>)[] = [];
+  let starting: Promise<void> | undefined;
+  let consumer: StageConsumer | undefined;
+  let isPaused = false;
+
+  const pipelines = new PipelineStore({
+    bucket: names.pipelinesBucket,
+    replicas: streamOptions.replicas,
+    dependency: status.dependency("pipelines"),
+    log,
+    signal,
+    onChange() {
+      meter.set("pipelines.loaded", pipelines.size);
+      pauseOrResume();
+    },
+  });
+
+  /** Takes work only while nobody has paused it and all pipelines can be run. */
+  function pauseOrResume(): void {
+    if (isPaused || pipelines.inForce === undefined) consumer?.pause();
+    else consumer?.resume();
+  }
+
+  async function start(): Promise<void> {
+    const nc = await connectNats({ url: config.natsUrl, name: "chowhound-enricher", log, status, signal });
+    opened.push(() => nc.close());
+    await ensureStream(nc, names, "enriched", streamOptions);
+    opened.push(() => pipelines.close());
+    await pipelines.start(nc);
+
+    const js = jetstream(nc);
+    consumer = new StageConsumer({
+      nc,
+      names,
+      stream: "raw",
+      streamOptions,
+      stage: "enricher",
+      ackWaitMs: config.ackWaitMs,
+      maxHeld: config.maxHeldBatches,
+      log,
+      onDelivery: createDeliveryHandler({
+        pipelines: () => pipelines.inForce,
+        publish: (partition, bytes) =>
+          publishUntilAcknowledged(js, names.subject("enriched", partition), bytes, { log, signal }),
+        maxBytes: maxMessageBytes(nc),
+        meter,
+        log,
+      }),
+    });
+    pauseOrResume();
+    opened.push(consumer.drain.bind(consumer));
+    await consumer.start();
+  }
+
+  return {
+    start() {
+      starting = start();
+      return starting;
+    },
+    pause() {
+      isPaused = true;
+      pauseOrResume();
+    },
+    resume() {
+      isPaused = false;
+      pauseOrResume();
+    },
+    async drain() {
+      await starting?.catch(() => {});
+      for (const close of opened.reverse()) await close();
+    },
+    lag: async () => (await consumer?.lag()) ?? [],
+    adminServices: [createPipelineService(pipelines, log)],
+  };
+}

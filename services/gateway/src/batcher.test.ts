@@ -1,0 +1,182 @@
+import { decodeBatch } from "@chowhound/shared/batch/decode-batch";
+import type { RecordBatch } from "@chowhound/shared/contracts/chowhound/internal/v1/record_batch";
+import { describe, expect, it } from "vitest";
+import { Batcher, type BatcherOptions, type CallOrigin } from "./batcher.ts";
+import type { AcceptedRecord } from "./validate-record.ts";
+
+const origin = (tenantId: string): CallOrigin => ({
+  tenantId,
+  receiptId: Buffer.alloc(16, 7),
+  traceparent: `of ${tenantId}`,
+  tracestate: "",
+});
+
+function recordOf(text: string, size = text.length): AcceptedRecord {
+  return {
+    kind: "accepted",
+    bytes: Buffer.from(text.padEnd(size)),
+    uuid: Buffer.alloc(16, text),
+    contentHash: Buffer.alloc(16, `#${text}`),
+    versionUs: 1_000 + text.length,
+    sourceType: Buffer.from("t"),
+    sourceId: Buffer.from(text),
+  };
+}
+
+/** A batcher whose publishes wait until they are let go. */
+function setUp(options: Partial<BatcherOptions> = {}) {
+  const sent: { partition: number; batch: RecordBatch; ack(): void; fail(error: Error): void }[] = [];
+  const batcher = new Batcher({
+    maxRecords: 4,
+    maxBytes: () => 10_000,
+    lingerMs: 10_000,
+    partitionOf: () => 0,
+    publish: (partition, bytes) => {
+      const decoded = decodeBatch(bytes);
+      if (decoded.kind !== "batch") throw new Error(`not a batch: ${decoded.kind}`);
+      return new Promise((ack, fail) => sent.push({ partition, batch: decoded.batch, ack, fail }));
+    },
+    ...options,
+  });
+  const texts = () =>
+    sent.map(({ batch }) => batch.originals.map((bytes) => Buffer.from(bytes).toString().trim()));
+  return { batcher, sent, texts };
+}
+
+const turn = () => new Promise(setImmediate);
+const isSettled = async (promise: Promise<unknown>) =>
+  (await Promise.race([promise.then(() => true), turn().then(() => false)])) as boolean;
+
+describe("Batcher", () => {
+  it("merges the calls of one turn and says which record is whose", async () => {
+    const { batcher, sent, texts } = setUp();
+    const one = batcher.submit(origin("acme"), [recordOf("a"), recordOf("b")]);
+    const two = batcher.submit(origin("umbrella"), [recordOf("ccc")]);
+    await turn();
+    expect(texts()).toEqual([["a", "b", "ccc"]]);
+    const { batch, ack } = sent[0]!;
+    expect(batch.calls.map((call) => [call.tenantId, call.traceparent])).toEqual([
+      ["acme", "of acme"],
+      ["umbrella", "of umbrella"],
+    ]);
+    expect(batch.callOf).toEqual([0, 0, 1]);
+    expect(batch.acceptedCount).toBe(3);
+    expect(batch.versionsUs).toEqual([1_001n, 1_001n, 1_003n]);
+    expect(Buffer.from(batch.uuids).subarray(32)).toEqual(Buffer.alloc(16, "ccc"));
+    expect(Buffer.from(batch.contentHashes).subarray(0, 16)).toEqual(Buffer.alloc(16, "#a"));
+    expect(await isSettled(one)).toBe(false);
+    ack();
+    expect(await one).toBe(Number(batch.acceptedAtUs));
+    expect(await two).toBe(Number(batch.acceptedAtUs));
+  });
+
+  it("sends full batches at once and gives each an id of its own", async () => {
+    const { batcher, sent, texts } = setUp({ maxRecords: 2 });
+    const done = batcher.submit(
+      origin("acme"),
+      [..."abcde"].map((text) => recordOf(text)),
+    );
+    expect(texts()).toEqual([
+      ["a", "b"],
+      ["c", "d"],
+    ]);
+    expect(sent[0]!.batch.batchId).not.toEqual(sent[1]!.batch.batchId);
+    sent[0]!.ack();
+    sent[1]!.ack();
+    await turn();
+    expect(texts()[2]).toEqual(["e"]);
+    expect(await isSettled(done)).toBe(false);
+    sent[2]!.ack();
+    expect(await isSettled(done)).toBe(true);
+  });
+
+  it("collects while a batch is on its way, and sends when that has arrived", async () => {
+    const { batcher, sent, texts } = setUp();
+    void batcher.submit(origin("acme"), [recordOf("a")]);
+    await turn();
+    void batcher.submit(origin("acme"), [recordOf("b")]);
+    await turn();
+    void batcher.submit(origin("umbrella"), [recordOf("c")]);
+    await turn();
+    expect(texts()).toEqual([["a"]]);
+    sent[0]!.ack();
+    await turn();
+    expect(texts()).toEqual([["a"], ["b", "c"]]);
+  });
+
+  it("waits no longer than the linger", async () => {
+    const { batcher, texts } = setUp({ lingerMs: 5 });
+    void batcher.submit(origin("acme"), [recordOf("a")]);
+    await turn();
+    void batcher.submit(origin("acme"), [recordOf("b")]);
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    expect(texts()).toEqual([["a"], ["b"]]);
+  });
+
+  it("stays below the greatest size, and sends a larger record alone", async () => {
+    const { batcher, sent, texts } = setUp({ maxRecords: 100, maxBytes: () => 2_000 });
+    const records = [
+      recordOf("a", 700),
+      recordOf("b", 700),
+      recordOf("c", 700),
+      recordOf("d", 5_000),
+      recordOf("e"),
+    ];
+    void batcher.submit(origin("acme"), records);
+    await turn();
+    for (const { ack } of sent) ack();
+    await turn();
+    expect(texts()).toEqual([["a", "b"], ["c"], ["d"], ["e"]]);
+    expect(sent.every(({ batch }) => batch.calls.length === 1)).toBe(true);
+  });
+
+  it("keeps partitions apart", async () => {
+    const { batcher, sent, texts } = setUp({ partitionOf: (_tenant, { bytes }) => bytes[0]! % 2 });
+    const done = batcher.submit(
+      origin("acme"),
+      [..."abcd"].map((text) => recordOf(text)),
+    );
+    await turn();
+    expect(texts()).toEqual([
+      ["a", "c"],
+      ["b", "d"],
+    ]);
+    expect(sent.map(({ partition, batch }) => [partition, batch.partition])).toEqual([
+      [1, 1],
+      [0, 0],
+    ]);
+    for (const { ack } of sent) ack();
+    await done;
+  });
+
+  it("fails every call of a failed batch, no other one, and only when all its batches are settled", async () => {
+    const { batcher, sent } = setUp({ maxRecords: 2 });
+    const one = batcher.submit(origin("acme"), [recordOf("a")]);
+    const two = batcher.submit(origin("acme"), [recordOf("b"), recordOf("c")]);
+    const three = batcher.submit(origin("acme"), [recordOf("d"), recordOf("e"), recordOf("f")]);
+    await turn();
+    const failed = Promise.allSettled([one, two]);
+    sent[0]!.fail(new Error("the first batch"));
+    await turn();
+    expect(await isSettled(failed)).toBe(false);
+    sent[1]!.ack();
+    expect((await failed).map((result) => result.status)).toEqual(["rejected", "rejected"]);
+    sent[2]!.ack();
+    await turn();
+    for (const { ack } of sent) ack();
+    await expect(three).resolves.toBeGreaterThan(0);
+  });
+
+  it("drains what is open and what is on its way", async () => {
+    const { batcher, sent, texts } = setUp();
+    void batcher.submit(origin("acme"), [recordOf("a")]);
+    await turn();
+    void batcher.submit(origin("acme"), [recordOf("b")]);
+    const drained = batcher.drain();
+    expect(texts()).toEqual([["a"], ["b"]]);
+    sent[0]!.ack();
+    expect(await isSettled(drained)).toBe(false);
+    sent[1]!.ack();
+    expect(await isSettled(drained)).toBe(true);
+  });
+});

@@ -1,0 +1,220 @@
+import { randomBytes } from "node:crypto";
+import { create, toBinary } from "@bufbuild/protobuf";
+import { ENVELOPE_VERSION } from "@chowhound/shared/batch/decode-batch";
+import {
+  type Call,
+  CallSchema,
+  RecordBatchSchema,
+} from "@chowhound/shared/contracts/chowhound/internal/v1/record_batch";
+import type { AcceptedRecord } from "./validate-record.ts";
+
+/** What a batch says about a call. */
+export interface CallOrigin {
+  tenantId: string;
+  /** 16 bytes. */
+  receiptId: Uint8Array;
+  traceparent: string;
+  tracestate: string;
+}
+
+export interface BatcherOptions {
+  maxRecords: number;
+  /** A batch is sent before it would exceed this; a single larger record goes alone. */
+  maxBytes(): number;
+  lingerMs: number;
+  partitionOf(tenantId: string, record: AcceptedRecord): number;
+  /** Resolves when the batch of so many records is safe. */
+  publish(partition: number, batch: Uint8Array, records: number): Promise<void>;
+}
+
+/** What a record and a call take in a batch beside their own bytes, at most. */
+const RECORD_OVERHEAD_BYTES = 64;
+const CALL_OVERHEAD_BYTES = 160;
+
+/**
+ * Merges the records of calls into batches, per partition. A batch is sent when it is full, or at the end of the
+ * current turn where nothing of its partition is on its way, else when that has arrived or the linger is over: at low
+ * load nothing waits, at high load batches fill up.
+ */
+export class Batcher {
+  readonly #options: BatcherOptions;
+  readonly #lanes = new Map<number, Lane>();
+
+  constructor(options: BatcherOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Resolves, once every record is in an acknowledged batch, with when they were accepted (microseconds). Rejects with
+   * the first failure, after all batches with records of the call have been settled.
+   */
+  submit(origin: CallOrigin, records: readonly AcceptedRecord[]): Promise<number> {
+    return new Promise((resolve, reject) => {
+      const call = new PendingCall(origin, resolve, reject);
+      for (const record of records) {
+        this.#lane(this.#options.partitionOf(origin.tenantId, record)).add(call, record);
+      }
+    });
+  }
+
+  /** Sends what is open and waits until nothing is on its way. */
+  async drain(): Promise<void> {
+    await Promise.all([...this.#lanes.values()].map((lane) => lane.drain()));
+  }
+
+  #lane(partition: number): Lane {
+    let lane = this.#lanes.get(partition);
+    if (lane === undefined) {
+      lane = new Lane(partition, this.#options);
+      this.#lanes.set(partition, lane);
+    }
+    return lane;
+  }
+}
+
+/** A call and how many batches with records of it are not settled yet. */
+class PendingCall {
+  readonly origin: CallOrigin;
+  readonly #resolve: (acceptedAtUs: number) => void;
+  readonly #reject: (error: unknown) => void;
+  #unsettled = 0;
+  #acceptedAtUs = 0;
+  #failure: { error: unknown } | undefined;
+
+  constructor(origin: CallOrigin, resolve: (acceptedAtUs: number) => void, reject: (error: unknown) => void) {
+    this.origin = origin;
+    this.#resolve = resolve;
+    this.#reject = reject;
+  }
+
+  joined(): void {
+    this.#unsettled++;
+  }
+
+  settled(acceptedAtUs: number, failure: { error: unknown } | undefined): void {
+    this.#unsettled--;
+    this.#acceptedAtUs = Math.max(this.#acceptedAtUs, acceptedAtUs);
+    this.#failure ??= failure;
+    if (this.#unsettled > 0) return;
+    if (this.#failure === undefined) this.#resolve(this.#acceptedAtUs);
+    else this.#reject(this.#failure.error);
+  }
+}
+
+/** One partition: at most one open batch, and any number on their way. */
+class Lane {
+  readonly #partition: number;
+  readonly #options: BatcherOptions;
+  #open = new OpenBatch();
+  #onTheirWay = 0;
+  #endOfTurn: NodeJS.Immediate | undefined;
+  #linger: NodeJS.Timeout | undefined;
+  #idle: () => void = () => {};
+
+  constructor(partition: number, options: BatcherOptions) {
+    this.#partition = partition;
+    this.#options = options;
+  }
+
+  add(call: PendingCall, record: AcceptedRecord): void {
+    if (this.#open.count > 0 && this.#open.bytesWith(call, record) > this.#options.maxBytes()) this.#flush();
+    this.#open.add(call, record);
+    if (this.#open.count === this.#options.maxRecords) this.#flush();
+    else if (this.#onTheirWay === 0) this.#endOfTurn ??= setImmediate(() => this.#flush());
+    else this.#linger ??= setTimeout(() => this.#flush(), this.#options.lingerMs);
+  }
+
+  async drain(): Promise<void> {
+    this.#flush();
+    while (this.#onTheirWay > 0) {
+      await new Promise<void>((resolve) => {
+        this.#idle = resolve;
+      });
+    }
+  }
+
+  #flush(): void {
+    clearImmediate(this.#endOfTurn);
+    clearTimeout(this.#linger);
+    this.#endOfTurn = undefined;
+    this.#linger = undefined;
+    if (this.#open.count === 0) return;
+    const batch = this.#open;
+    this.#open = new OpenBatch();
+    this.#onTheirWay++;
+    // Taken before publishing, so that a record is never in the mesh before it was accepted.
+    const acceptedAtUs = Date.now() * 1000;
+    this.#options
+      .publish(this.#partition, batch.encode(this.#partition, acceptedAtUs), batch.count)
+      .then(
+        () => batch.settle(acceptedAtUs, undefined),
+        (error: unknown) => batch.settle(acceptedAtUs, { error }),
+      )
+      .then(() => {
+        this.#onTheirWay--;
+        if (this.#onTheirWay > 0) return;
+        this.#flush();
+        this.#idle();
+      });
+  }
+}
+
+/** A batch that still takes records. */
+class OpenBatch {
+  readonly #records: AcceptedRecord[] = [];
+  readonly #callOf: number[] = [];
+  readonly #calls: PendingCall[] = [];
+  #bytes = 0;
+
+  get count(): number {
+    return this.#records.length;
+  }
+
+  bytesWith(call: PendingCall, record: AcceptedRecord): number {
+    const ofCall = call === this.#calls.at(-1) ? 0 : callBytes(call.origin);
+    return this.#bytes + ofCall + record.bytes.length + RECORD_OVERHEAD_BYTES;
+  }
+
+  add(call: PendingCall, record: AcceptedRecord): void {
+    this.#bytes = this.bytesWith(call, record);
+    // The records of a call come one after the other.
+    if (call !== this.#calls.at(-1)) {
+      this.#calls.push(call);
+      call.joined();
+    }
+    this.#callOf.push(this.#calls.length - 1);
+    this.#records.push(record);
+  }
+
+  encode(partition: number, acceptedAtUs: number): Uint8Array {
+    const records = this.#records;
+    return toBinary(
+      RecordBatchSchema,
+      create(RecordBatchSchema, {
+        envelopeVersion: ENVELOPE_VERSION,
+        batchId: randomBytes(16),
+        acceptedAtUs: BigInt(acceptedAtUs),
+        partition,
+        acceptedCount: records.length,
+        calls: this.#calls.map(({ origin }) => toCall(origin)),
+        originals: records.map((record) => record.bytes),
+        callOf: this.#callOf,
+        uuids: Buffer.concat(records.map((record) => record.uuid)),
+        contentHashes: Buffer.concat(records.map((record) => record.contentHash)),
+        versionsUs: records.map((record) => BigInt(record.versionUs)),
+      }),
+    );
+  }
+
+  settle(acceptedAtUs: number, failure: { error: unknown } | undefined): void {
+    for (const call of this.#calls) call.settled(acceptedAtUs, failure);
+  }
+}
+
+function callBytes({ tenantId, traceparent, tracestate }: CallOrigin): number {
+  return CALL_OVERHEAD_BYTES + tenantId.length + traceparent.length + tracestate.length;
+}
+
+function toCall(origin: CallOrigin): Call {
+  return create(CallSchema, origin);
+}

@@ -1,0 +1,121 @@
+import { CallError } from "@chowhound/shared/errors/call-error";
+import { pause, retryUntil } from "@chowhound/shared/runtime/backoff";
+import type { Dependency } from "@chowhound/shared/runtime/service-status";
+import type { ServiceRuntime } from "@chowhound/shared/service/run-service";
+import { connectNats } from "@chowhound/shared/stream/nats-connection";
+import { isStreamFull, publishOnce } from "@chowhound/shared/stream/publish-batch";
+import { ensureStream, maxMessageBytes, natsNames } from "@chowhound/shared/stream/topology";
+import { type JetStreamClient, jetstream } from "@nats-io/jetstream";
+import type { NatsConnection } from "@nats-io/transport-node";
+import type { GatewayConfig } from "./config.ts";
+
+interface Open {
+  nc: NatsConnection;
+  js: JetStreamClient;
+}
+
+const FULL_RETRY_MS = 1_000;
+const UNACKNOWLEDGED_RETRY_MS = 500;
+const ENSURE_PAUSE_MS = 1_000;
+
+/** The way into RAW: the connection to NATS, the stream, and what a failed publish means to a caller. */
+export class RawStream {
+  readonly #config: GatewayConfig;
+  readonly #runtime: ServiceRuntime;
+  readonly #names;
+  readonly #dependency: Dependency;
+  #open: Open | undefined;
+  #ensuring: Promise<void> | undefined;
+
+  constructor(config: GatewayConfig, runtime: ServiceRuntime) {
+    this.#config = config;
+    this.#runtime = runtime;
+    this.#names = natsNames(config.natsPrefix);
+    this.#dependency = runtime.status.dependency("raw-stream");
+  }
+
+  /** Waits for NATS and makes sure of the stream, as long as it takes. Rejects once the runtime's signal is aborted. */
+  async start(): Promise<void> {
+    const { log, status, signal } = this.#runtime;
+    const nc = await connectNats({
+      url: this.#config.natsUrl,
+      name: "chowhound-gateway",
+      log,
+      status,
+      signal,
+    });
+    this.#open = { nc, js: jetstream(nc) };
+    await this.#ensure(nc);
+  }
+
+  /** NATS is connected and RAW is there. */
+  get isReady(): boolean {
+    return this.#open !== undefined && this.#runtime.status.waitingFor.length === 0;
+  }
+
+  /** The server's max_payload, as far as known: what bounds a record. */
+  get maxPayloadBytes(): number {
+    return this.#open?.nc.info?.max_payload ?? 1024 * 1024;
+  }
+
+  /** Half of the largest message: the enricher may make a batch twice as large. */
+  get maxBatchBytes(): number {
+    return this.#open === undefined ? 0 : Math.floor(maxMessageBytes(this.#open.nc) / 2);
+  }
+
+  /** Resolves when JetStream has acknowledged the batch. Rejects with CallError mesh_full or not_acknowledged. */
+  async publish(partition: number, batch: Uint8Array): Promise<void> {
+    try {
+      if (this.#open === undefined) throw new Error("not connected to NATS");
+      await publishOnce(this.#open.js, this.#names.subject("raw", partition), batch);
+    } catch (cause) {
+      if (isStreamFull(cause)) {
+        throw new CallError("mesh_full", "the mesh holds as much as it can; try again later", {
+          retryDelayMs: FULL_RETRY_MS,
+          cause,
+        });
+      }
+      this.#ensureAgain();
+      throw new CallError(
+        "not_acknowledged",
+        "the stream did not acknowledge the records in time; they may be in or not: send them again, it is harmless",
+        { retryDelayMs: UNACKNOWLEDGED_RETRY_MS, cause },
+      );
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#ensuring?.catch(() => {});
+    await this.#open?.nc.close();
+  }
+
+  async #ensure(nc: NatsConnection): Promise<void> {
+    const { log, signal } = this.#runtime;
+    const { streamMaxBytes, streamReplicas } = this.#config;
+    const options = { maxBytes: streamMaxBytes, replicas: Number(streamReplicas) };
+    await retryUntil(() => ensureStream(nc, this.#names, "raw", options), {
+      signal,
+      onFailure: (error, retryInMs) => {
+        const why = (error as Error).message;
+        this.#dependency.down(why);
+        log.warn({ stream: this.#names.stream("raw"), why, retryInMs }, "waiting for the stream");
+      },
+    });
+    this.#dependency.up();
+  }
+
+  /** Something is wrong with the stream; it may be gone. Looks after it in the background, at most once a second. */
+  #ensureAgain(): void {
+    const open = this.#open;
+    if (open === undefined || this.#runtime.signal.aborted) return;
+    this.#ensuring ??= this.#ensure(open.nc)
+      .then(() => pause(ENSURE_PAUSE_MS, this.#runtime.signal))
+      .then(
+        () => {},
+        () => {},
+      )
+      .finally(() => {
+        this.#ensuring = undefined;
+      });
+  }
+}

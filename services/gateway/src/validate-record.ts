@@ -1,0 +1,328 @@
+import { isUtf8 } from "node:buffer";
+import { fromBinary, toBinary } from "@bufbuild/protobuf";
+import { IngestionDataSchema } from "@chowhound/shared/contracts/chowhound/v1/ingestion_data";
+import type { RecordReason } from "@chowhound/shared/errors/reasons";
+import { attributesToJson } from "@chowhound/shared/record/attributes-json";
+import { contentHash } from "@chowhound/shared/record/content-hash";
+import { LANG_PATTERN, LIMITS, TENANT_ID_PATTERN } from "@chowhound/shared/record/limits";
+import { recordVersionUs, timestampUs } from "@chowhound/shared/record/record-version";
+import { RECORD_FIELD, RecordView } from "@chowhound/shared/record/record-view";
+import { StructError, type StructProblem, structToJson } from "@chowhound/shared/record/struct-json";
+import { parseUuid } from "@chowhound/shared/record/uuid";
+import { WireError } from "@chowhound/shared/record/wire";
+import { newUuid } from "./assign-uuid.ts";
+
+/** A record that may enter the mesh, with what the batch says about it. */
+export interface AcceptedRecord {
+  kind: "accepted";
+  /** The encoded IngestionData: as sent, or normalised where protobuf would have merged repeated fields. */
+  bytes: Uint8Array;
+  /** 16 bytes: as sent, or assigned (version 7). */
+  uuid: Uint8Array;
+  /** 16 bytes. */
+  contentHash: Uint8Array;
+  /** What orders the records of one key, in microseconds since 1970. */
+  versionUs: number;
+  sourceType: Uint8Array;
+  sourceId: Uint8Array;
+}
+
+/** A record that may not, and why. */
+export interface RejectedRecord {
+  kind: "rejected";
+  reason: RecordReason;
+  /** The field at fault, "" where it is the record as a whole. */
+  field: string;
+  /** What is wrong, the limit, and the remedy, for a person. Holds no record contents. */
+  message: string;
+}
+
+export interface ValidationContext {
+  /** The tenant of the call's key. */
+  tenantId: string;
+  nowMs: number;
+  /** From `recordBytesLimit`. */
+  maxRecordBytes: number;
+}
+
+/** Read over one record after the other; validation is synchronous. */
+const view = new RecordView();
+
+/** Decides about one encoded record. Pure, but for the uuid it assigns. */
+export function validateRecord(
+  bytes: Uint8Array,
+  context: ValidationContext,
+): AcceptedRecord | RejectedRecord {
+  if (bytes.length > context.maxRecordBytes) {
+    return reject(
+      "record_too_large",
+      "",
+      `the record has ${bytes.length} bytes, more than ${context.maxRecordBytes}; split it or store large parts elsewhere`,
+    );
+  }
+  try {
+    view.read(bytes);
+    return view.repeatsMessageField ? validateNormalised(bytes, context) : validate(context);
+  } catch (error) {
+    if (error instanceof StructError && error.problem === "repeated_field")
+      return validateNormalised(bytes, context);
+    if (error instanceof WireError) return malformed(error);
+    throw error;
+  }
+}
+
+export function reject(reason: RecordReason, field: string, message: string): RejectedRecord {
+  return { kind: "rejected", reason, field, message };
+}
+
+/** Protobuf merges message fields that come more than once. The view doesn't, so the library does it beforehand. */
+function validateNormalised(bytes: Uint8Array, context: ValidationContext): AcceptedRecord | RejectedRecord {
+  try {
+    view.read(toBinary(IngestionDataSchema, fromBinary(IngestionDataSchema, bytes)));
+  } catch (error) {
+    return malformed(error as Error);
+  }
+  return validate(context);
+}
+
+function malformed(error: Error): RejectedRecord {
+  return reject("malformed_record", "", `not an encoded chowhound.v1.IngestionData: ${error.message}`);
+}
+
+/** Judges the record in `view`. Throws WireError, or StructError "repeated_field". */
+function validate(context: ValidationContext): AcceptedRecord | RejectedRecord {
+  const sentUuid =
+    view.byteLength(RECORD_FIELD.uuid) === 0 ? undefined : parseUuid(view.text(RECORD_FIELD.uuid));
+  const rejection =
+    checkTenant(context.tenantId) ??
+    checkUuid(sentUuid) ??
+    checkRequired(RECORD_FIELD.sourceType, "source_type") ??
+    checkRequired(RECORD_FIELD.sourceId, "source_id") ??
+    checkName(view.slice(RECORD_FIELD.sourceType), "source_type", LIMITS.sourceTypeBytes) ??
+    checkName(view.slice(RECORD_FIELD.sourceId), "source_id", LIMITS.sourceIdBytes) ??
+    checkName(view.slice(RECORD_FIELD.dataId), "data_id", LIMITS.dataIdBytes) ??
+    checkName(view.slice(RECORD_FIELD.metadataType), "metadata_type", LIMITS.metadataTypeBytes) ??
+    checkLang() ??
+    checkText(view.slice(RECORD_FIELD.data), "data") ??
+    checkPayload() ??
+    checkAttributes();
+  if (rejection !== undefined) return rejection;
+
+  const createdAtUs = readTime(RECORD_FIELD.createdAt, "created_at", context.nowMs);
+  if (typeof createdAtUs === "object") return createdAtUs;
+  const updatedAtUs = readTime(RECORD_FIELD.updatedAt, "updated_at", context.nowMs);
+  if (typeof updatedAtUs === "object") return updatedAtUs;
+  const versionUs = recordVersionUs(updatedAtUs, createdAtUs, sentUuid);
+  if (versionUs === undefined) {
+    return reject(
+      "missing_time",
+      "updated_at",
+      "the record has no updated_at, no created_at and no version 7 uuid of its own to be ordered by; set one of them",
+    );
+  }
+  // Only a time taken from the uuid has not been looked at yet.
+  const outOfRange = checkRange(versionUs, "uuid", context.nowMs);
+  if (outOfRange !== undefined) return outOfRange;
+
+  const metadataJson = readMetadata();
+  if (typeof metadataJson !== "string") return metadataJson;
+  const attributesJson = view.attributeCount === 0 ? "{}" : attributesToJson(view.attributes());
+  return {
+    kind: "accepted",
+    bytes: view.bytes,
+    uuid: sentUuid ?? newUuid(),
+    contentHash: contentHash(view, metadataJson, attributesJson),
+    versionUs,
+    sourceType: view.slice(RECORD_FIELD.sourceType),
+    sourceId: view.slice(RECORD_FIELD.sourceId),
+  };
+}
+
+function checkTenant(tenantId: string): RejectedRecord | undefined {
+  if (view.byteLength(RECORD_FIELD.tenantId) === 0) return undefined;
+  const named = view.text(RECORD_FIELD.tenantId);
+  if (named === tenantId) return undefined;
+  return TENANT_ID_PATTERN.test(named)
+    ? reject("tenant_mismatch", "tenant_id", "tenant_id is not the tenant of the key; leave it empty")
+    : reject(
+        "invalid_tenant_id",
+        "tenant_id",
+        `tenant_id does not match ${TENANT_ID_PATTERN.source}; leave it empty`,
+      );
+}
+
+function checkUuid(parsed: Uint8Array | undefined): RejectedRecord | undefined {
+  if (parsed !== undefined || view.byteLength(RECORD_FIELD.uuid) === 0) return undefined;
+  return reject(
+    "invalid_uuid",
+    "uuid",
+    "uuid is not in the canonical 36-character form, or nil, or max; leave it empty to have one assigned",
+  );
+}
+
+type TextField = (typeof RECORD_FIELD)["sourceType" | "sourceId"];
+
+function checkRequired(field: TextField, name: string): RejectedRecord | undefined {
+  return view.byteLength(field) === 0
+    ? reject("missing_field", name, `${name} is required; set it`)
+    : undefined;
+}
+
+/** A short text that people and indexes use as a name: bounded, and without control characters. */
+function checkName(value: Buffer, name: string, maxBytes: number): RejectedRecord | undefined {
+  if (value.length > maxBytes) return tooLong(name, value.length, maxBytes);
+  let isAscii = true;
+  for (let i = 0; i < value.length; i++) {
+    const byte = value[i]!;
+    if (byte >= 0x80) isAscii = false;
+    else if (byte === 0) return nulCharacter(name);
+    else if (byte < 0x20 || byte === 0x7f) {
+      return reject("control_character", name, `${name} holds a control character at byte ${i}; remove it`);
+    }
+  }
+  return isAscii || isUtf8(value) ? undefined : invalidUtf8(name);
+}
+
+/** A text of any length: whatever PostgreSQL's text can hold. */
+function checkText(value: Buffer, name: string): RejectedRecord | undefined {
+  if (!isUtf8(value)) return invalidUtf8(name);
+  return value.includes(0) ? nulCharacter(name) : undefined;
+}
+
+function checkLang(): RejectedRecord | undefined {
+  const length = view.byteLength(RECORD_FIELD.lang);
+  if (length === 0) return undefined;
+  if (length > LIMITS.langBytes) return tooLong("lang", length, LIMITS.langBytes);
+  return LANG_PATTERN.test(view.text(RECORD_FIELD.lang))
+    ? undefined
+    : reject(
+        "invalid_lang",
+        "lang",
+        'lang is not a BCP 47 tag such as "en" or "pt-BR"; correct it or leave it empty',
+      );
+}
+
+function checkPayload(): RejectedRecord | undefined {
+  const payload = view.rawPayload();
+  const isEmpty =
+    view.byteLength(RECORD_FIELD.data) === 0 &&
+    !view.has(RECORD_FIELD.metadata) &&
+    (payload === undefined || payload.content.length === 0);
+  if (isEmpty) {
+    return reject(
+      "missing_field",
+      "data",
+      "the record has neither data nor metadata nor a raw_payload with content; set at least one",
+    );
+  }
+  return payload === undefined
+    ? undefined
+    : checkName(payload.contentType, "raw_payload.content_type", LIMITS.contentTypeBytes);
+}
+
+function checkAttributes(): RejectedRecord | undefined {
+  const count = view.attributeCount;
+  if (count === 0) return undefined;
+  if (count > LIMITS.attributeCount) {
+    return reject(
+      "too_many_attributes",
+      "attributes",
+      `the record has ${count} attributes, more than ${LIMITS.attributeCount}; put structured content into metadata`,
+    );
+  }
+  let rejection: RejectedRecord | undefined;
+  view.forEachAttribute((key, value) => {
+    rejection ??= checkAttribute(key, value);
+  });
+  return rejection;
+}
+
+function checkAttribute(key: Buffer, value: Buffer): RejectedRecord | undefined {
+  if (key.length > LIMITS.attributeKeyBytes)
+    return tooLong("attributes (a key)", key.length, LIMITS.attributeKeyBytes);
+  const badKey = checkText(key, "attributes (a key)");
+  if (badKey !== undefined) return badKey;
+  if (value.length <= LIMITS.attributeValueBytes && isUtf8(value) && !value.includes(0)) return undefined;
+  const name = `attributes[${JSON.stringify(key.toString())}]`;
+  return value.length > LIMITS.attributeValueBytes
+    ? tooLong(name, value.length, LIMITS.attributeValueBytes)
+    : checkText(value, name);
+}
+
+type TimeField = (typeof RECORD_FIELD)["createdAt" | "updatedAt"];
+
+/** Whole microseconds since 1970; undefined where the field is absent. */
+function readTime(field: TimeField, name: string, nowMs: number): number | undefined | RejectedRecord {
+  const time = view.timestamp(field);
+  if (time === undefined) return undefined;
+  if (time.nanos < 0 || time.nanos > 999_999_999) {
+    return reject(
+      "invalid_timestamp",
+      name,
+      `the nanos of ${name} are not within 0 to 999,999,999; correct them`,
+    );
+  }
+  const us = timestampUs(time);
+  return checkRange(us, name, nowMs) ?? us;
+}
+
+/** @param us undefined where the time is too far away to be counted in microseconds */
+function checkRange(us: number | undefined, name: string, nowMs: number): RejectedRecord | undefined {
+  if (us !== undefined && us >= LIMITS.earliestUs && us <= (nowMs + LIMITS.futureMs) * 1000) return undefined;
+  return reject(
+    "timestamp_out_of_range",
+    name,
+    `the time of ${name} is before 1900 or more than ${LIMITS.futureMs / 60_000} minutes in the future; check the unit and the clock`,
+  );
+}
+
+const STRUCT_PROBLEMS: Record<Exclude<StructProblem, "repeated_field">, [RecordReason, string]> = {
+  too_deep: [
+    "metadata_too_deep",
+    `metadata is nested more than ${LIMITS.metadataDepth} levels deep; flatten it, or send it as raw_payload`,
+  ],
+  not_finite: [
+    "invalid_metadata",
+    "metadata holds a number that is NaN or infinite, which JSON has not; use null or a text",
+  ],
+  empty_value: ["invalid_metadata", "metadata holds a value without a kind; set it, or set null_value"],
+  nul_character: [
+    "nul_character",
+    "metadata holds the character U+0000, which PostgreSQL cannot store; remove it",
+  ],
+  invalid_utf8: ["invalid_utf8", "metadata holds text that is not valid UTF-8; encode it as UTF-8"],
+};
+
+/** The canonical JSON of metadata, "{}" where there is none. */
+function readMetadata(): string | RejectedRecord {
+  const length = view.byteLength(RECORD_FIELD.metadata);
+  if (length === 0) return "{}";
+  if (length > LIMITS.metadataBytes) return tooLong("metadata", length, LIMITS.metadataBytes);
+  try {
+    return structToJson(view.slice(RECORD_FIELD.metadata), LIMITS.metadataDepth);
+  } catch (error) {
+    if (!(error instanceof StructError) || error.problem === "repeated_field") throw error;
+    const [reason, message] = STRUCT_PROBLEMS[error.problem];
+    return reject(reason, "metadata", message);
+  }
+}
+
+function tooLong(name: string, bytes: number, maxBytes: number): RejectedRecord {
+  return reject("field_too_long", name, `${name} has ${bytes} bytes, more than ${maxBytes}; shorten it`);
+}
+
+function invalidUtf8(name: string): RejectedRecord {
+  return reject(
+    "invalid_utf8",
+    name,
+    `${name} is not valid UTF-8; encode it as UTF-8, or send bytes as raw_payload`,
+  );
+}
+
+function nulCharacter(name: string): RejectedRecord {
+  return reject(
+    "nul_character",
+    name,
+    `${name} holds the character U+0000, which PostgreSQL cannot store; remove it, or send bytes as raw_payload`,
+  );
+}
