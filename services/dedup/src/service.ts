@@ -2,7 +2,7 @@ import type { Service, ServiceRuntime } from "@chowhound/shared/service/run-serv
 import { connectNats } from "@chowhound/shared/stream/nats-connection";
 import { publishUntilAcknowledged } from "@chowhound/shared/stream/publish-batch";
 import { StageConsumer } from "@chowhound/shared/stream/stage-consumer";
-import { ensureStream, maxMessageBytes, natsNames } from "@chowhound/shared/stream/topology";
+import { awaitStream, maxMessageBytes, natsNames } from "@chowhound/shared/stream/topology";
 import { jetstream } from "@nats-io/jetstream";
 import { absorbNotice } from "./commit-notices.ts";
 import type { DedupConfig } from "./config.ts";
@@ -36,7 +36,7 @@ export function createDedup(config: DedupConfig, runtime: ServiceRuntime): Servi
 
     const nc = await connectNats({ url: config.natsUrl, name: "chowhound-dedup", log, status, signal });
     opened.push(() => nc.close());
-    await ensureStream(nc, names, "unique", streamOptions);
+    await awaitStream(nc, names, "unique", streamOptions, { log, signal });
 
     const confirmation = createConfirmation({
       index,

@@ -2,7 +2,7 @@ import type { Service, ServiceRuntime } from "@chowhound/shared/service/run-serv
 import { connectNats } from "@chowhound/shared/stream/nats-connection";
 import { publishUntilAcknowledged } from "@chowhound/shared/stream/publish-batch";
 import { StageConsumer } from "@chowhound/shared/stream/stage-consumer";
-import { ensureStream, maxMessageBytes, natsNames } from "@chowhound/shared/stream/topology";
+import { awaitStream, maxMessageBytes, natsNames } from "@chowhound/shared/stream/topology";
 import { jetstream } from "@nats-io/jetstream";
 import type { EnricherConfig } from "./config.ts";
 import { createDeliveryHandler } from "./enrich-delivery.ts";
@@ -41,7 +41,7 @@ export function createEnricher(config: EnricherConfig, runtime: ServiceRuntime):
   async function start(): Promise<void> {
     const nc = await connectNats({ url: config.natsUrl, name: "chowhound-enricher", log, status, signal });
     opened.push(() => nc.close());
-    await ensureStream(nc, names, "enriched", streamOptions);
+    await awaitStream(nc, names, "enriched", streamOptions, { log, signal });
     opened.push(() => pipelines.close());
     await pipelines.start(nc);
 

@@ -40,6 +40,7 @@ export function createStore(
   let nc: NatsConnection | undefined;
   let consumer: StageConsumer | undefined;
   let confirmations: Subscription | undefined;
+  let isPaused = false;
 
   const count = ({ outcomes }: WriteResult): void => {
     for (const outcome of outcomes) {
@@ -126,10 +127,17 @@ export function createStore(
         log,
         onDelivery,
       });
+      if (isPaused) consumer.pause();
       await consumer.start();
     },
-    pause: () => consumer?.pause(),
-    resume: () => consumer?.resume(),
+    pause() {
+      isPaused = true;
+      consumer?.pause();
+    },
+    resume() {
+      isPaused = false;
+      consumer?.resume();
+    },
     async drain() {
       await consumer?.drain();
       confirmations?.unsubscribe();

@@ -55,6 +55,12 @@ function findMismatch(batch: RecordBatch): string | undefined {
   if (batch.callOf.some((call) => call >= batch.calls.length)) return "a record of no call";
   if (batch.pipelineOf.some((pipeline) => pipeline >= batch.pipelines.length))
     return "a record of no pipeline";
+  if (
+    batch.ordinals.some(
+      (ordinal, i) => ordinal >= batch.acceptedCount || (i > 0 && ordinal <= batch.ordinals[i - 1]!),
+    )
+  )
+    return "ordinals that don't ascend within the batch";
   const indexed = [...batch.enrichments, ...batch.deadLabels];
   if (indexed.some(({ index }) => index >= count)) return "an enrichment or a dead label of no record";
   return undefined;

@@ -8,7 +8,7 @@ import {
   jetstreamManager,
 } from "@nats-io/jetstream";
 import { type NatsConnection, nanos } from "@nats-io/transport-node";
-import { backoffMs, pause } from "../runtime/backoff.ts";
+import { backoffMs, pause, retryUntil } from "../runtime/backoff.ts";
 import type { Logger } from "../runtime/logger.ts";
 import { StuckWatch } from "./stuck-watch.ts";
 import {
@@ -87,11 +87,16 @@ export class StageConsumer {
     this.#durable = options.stage;
   }
 
-  /** Binds once, so that what is misconfigured shows at the start, then works in the background. */
+  /** Waits for its stream, then works in the background. Resolves early where `drain` is called meanwhile. */
   async start(): Promise<void> {
-    const bound = await this.#bind();
-    if (this.#stopping.signal.aborted) return;
-    const { ackWaitMs } = this.#options;
+    const { ackWaitMs, stage, log } = this.#options;
+    const { signal } = this.#stopping;
+    const bound = await retryUntil(() => this.#bind(), {
+      signal,
+      onFailure: (error, retryInMs) =>
+        log.warn({ stage, why: (error as Error).message, retryInMs }, "waiting for the stream to work off"),
+    }).catch(() => undefined);
+    if (bound === undefined || signal.aborted) return;
     const stuckWatch = new StuckWatch(2 * ackWaitMs);
     this.#timers.push(
       setInterval(() => this.#reportProgress(), ackWaitMs / 3),

@@ -8,6 +8,8 @@ import {
   type StreamInfo,
 } from "@nats-io/jetstream";
 import { type NatsConnection, nanos } from "@nats-io/transport-node";
+import { retryUntil } from "../runtime/backoff.ts";
+import type { Logger } from "../runtime/logger.ts";
 
 /** The three streams of a mesh, in the order in which a batch passes them. */
 export const STREAMS = ["raw", "enriched", "unique"] as const;
@@ -70,6 +72,24 @@ export async function ensureStream(
     config.num_replicas === wanted.num_replicas;
   if (isSame || options.maxBytes < state.bytes) return existing;
   return await jsm.streams.update(wanted.name, { ...config, ...wanted });
+}
+
+/** `ensureStream`, again and again until it succeeds. Rejects once `signal` is aborted. */
+export function awaitStream(
+  nc: NatsConnection,
+  names: NatsNames,
+  role: StreamRole,
+  options: StreamOptions,
+  { log, signal }: { log: Logger; signal: AbortSignal },
+): Promise<StreamInfo> {
+  return retryUntil(() => ensureStream(nc, names, role, options), {
+    signal,
+    onFailure: (error, retryInMs) =>
+      log.warn(
+        { stream: names.stream(role), why: (error as Error).message, retryInMs },
+        "waiting for a stream",
+      ),
+  });
 }
 
 async function findStream(jsm: JetStreamManager, name: string): Promise<StreamInfo | undefined> {
