@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
-import { isRunning, processStart } from "./process-start.ts";
+import { isRunning } from "./process-start.ts";
+import { noteProcess, type ProcessNote, stopProcess } from "./stop-process.ts";
 
 /** Another living process already runs a server on this data directory. */
 export class DataDirInUseError extends Error {
@@ -25,11 +25,6 @@ export interface DataDirClaim {
   release(): void;
 }
 
-interface ProcessNote {
-  pid: number;
-  start?: string | undefined;
-}
-
 interface PidFile {
   owner: ProcessNote;
   server?: ProcessNote;
@@ -48,7 +43,7 @@ export async function claimDataDir(options: {
   log: (line: string) => void;
 }): Promise<DataDirClaim> {
   const { what, pidFile } = options;
-  const owner = note(process.pid);
+  const owner = noteProcess(process.pid);
   mkdirSync(dirname(pidFile), { recursive: true });
 
   while (!create(pidFile, { owner })) {
@@ -60,7 +55,7 @@ export async function claimDataDir(options: {
       // Without a start time it could be a stranger with the same pid: not ours to stop.
       if (found.server.start === undefined) throw new DataDirInUseError(what, pidFile, found.server.pid);
       options.log(`stopping ${what} (pid ${found.server.pid}), left running by a process that was killed`);
-      await stopLeftover(found.server, options.stopSignal);
+      await stopProcess(found.server, options.stopSignal);
     }
     rmSync(pidFile, { force: true });
   }
@@ -68,17 +63,13 @@ export async function claimDataDir(options: {
   return {
     noteServer(pid) {
       const draft = `${pidFile}.${process.pid}`;
-      writeFileSync(draft, JSON.stringify({ owner, server: note(pid) } satisfies PidFile));
+      writeFileSync(draft, JSON.stringify({ owner, server: noteProcess(pid) } satisfies PidFile));
       renameSync(draft, pidFile);
     },
     release() {
       rmSync(pidFile, { force: true });
     },
   };
-}
-
-function note(pid: number): ProcessNote {
-  return { pid, start: processStart(pid) };
 }
 
 function create(pidFile: string, content: PidFile): boolean {
@@ -98,15 +89,4 @@ function read(pidFile: string): PidFile | undefined {
   } catch {
     return undefined;
   }
-}
-
-async function stopLeftover(server: ProcessNote, stopSignal: NodeJS.Signals): Promise<void> {
-  for (const signal of [stopSignal, "SIGKILL"] as const) {
-    process.kill(server.pid, signal);
-    for (let waitedMs = 0; waitedMs < 10_000; waitedMs += 50) {
-      await sleep(50);
-      if (!isRunning(server.pid, server.start)) return;
-    }
-  }
-  throw new Error(`process ${server.pid} does not stop`);
 }

@@ -49,7 +49,8 @@ export async function onPort<T>(
   }
 }
 
-function isFree(host: string, port: number): Promise<boolean> {
+/** Whether nothing listens there. */
+export function isFree(host: string, port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const server = createServer();
     server.once("error", () => resolve(false));

@@ -8,7 +8,7 @@ const binaries = ["usr/sbin/nats-server", "usr/bin/nats-server"];
  * Downloads and unpacks the package `nats-server` of Debian or Ubuntu, without root and without touching what
  * is installed: apt works on package lists of its own below `directory`. Returns the path of the binary.
  */
-export async function unpackDebianNats(directory: string): Promise<string> {
+export async function unpackDebianNats(directory: string, signal?: AbortSignal): Promise<string> {
   await mkdir(join(directory, "state", "lists", "partial"), { recursive: true });
   await mkdir(join(directory, "cache", "archives", "partial"), { recursive: true });
   const settings = {
@@ -29,6 +29,7 @@ export async function unpackDebianNats(directory: string): Promise<string> {
       {
         cwd: directory,
         timeout: 120_000,
+        ...(signal && { signal }),
       },
     );
 

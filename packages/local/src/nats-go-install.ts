@@ -10,6 +10,7 @@ export async function goInstallNats(
   directory: string,
   env: Environment,
   log: (line: string) => void,
+  signal?: AbortSignal,
 ): Promise<string> {
   const go = await findOnPath("go", env.PATH);
   if (go === undefined) throw new Error("there is no go on PATH");
@@ -18,6 +19,7 @@ export async function goInstallNats(
     cwd: directory,
     env: { CGO_ENABLED: "0", ...env, ...(await goDirectories(directory, env)), GOBIN: directory },
     timeout: 10 * 60_000,
+    ...(signal && { signal }),
   });
   return join(directory, process.platform === "win32" ? "nats-server.exe" : "nats-server");
 }

@@ -56,7 +56,8 @@ test("unpacks nothing that has another checksum", async () => {
 });
 
 test("fails at once for a missing file or host, and soon for one that does not answer", async () => {
-  const fetchFrom = (from: string) => unpackNatsRelease({ url: from, sha256: "", entry }, directory, 100);
+  const fetchFrom = (from: string) =>
+    unpackNatsRelease({ url: from, sha256: "", entry }, directory, { answerTimeoutMs: 100 });
   await expect(fetchFrom(url("missing"))).rejects.toThrow("answers 404");
   await expect(fetchFrom(`http://127.0.0.1:${await findFreePort()}/`)).rejects.toThrow("ECONNREFUSED");
   await expect(fetchFrom(url("silent"))).rejects.toThrow("no answer from 127.0.0.1");

@@ -40,9 +40,13 @@ const downloadTimeoutMs = 120_000;
 export async function unpackNatsRelease(
   release: NatsRelease,
   directory: string,
-  answerTimeoutMs = defaultAnswerTimeoutMs,
+  options: { answerTimeoutMs?: number; signal?: AbortSignal } = {},
 ): Promise<string> {
-  const archive = await download(release.url, answerTimeoutMs);
+  const archive = await download(
+    release.url,
+    options.answerTimeoutMs ?? defaultAnswerTimeoutMs,
+    options.signal,
+  );
   const sha256 = createHash("sha256").update(archive).digest("hex");
   if (sha256 !== release.sha256) {
     throw new Error(`${release.url} has the checksum ${sha256}, expected ${release.sha256}`);
@@ -52,12 +56,18 @@ export async function unpackNatsRelease(
   return join(directory, release.entry);
 }
 
-async function download(url: string, answerTimeoutMs: number): Promise<Buffer> {
+async function download(
+  url: string,
+  answerTimeoutMs: number,
+  signal: AbortSignal | undefined,
+): Promise<Buffer> {
   const timeout = new AbortController();
   const abort = () => timeout.abort(new Error(`no answer from ${new URL(url).host} in time`));
   let timer = setTimeout(abort, answerTimeoutMs);
   try {
-    const response = await fetch(url, { signal: timeout.signal });
+    const response = await fetch(url, {
+      signal: AbortSignal.any([timeout.signal, ...(signal ? [signal] : [])]),
+    });
     if (!response.ok) throw new Error(`${url} answers ${response.status}`);
     clearTimeout(timer);
     timer = setTimeout(abort, downloadTimeoutMs);

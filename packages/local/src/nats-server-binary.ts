@@ -39,14 +39,20 @@ const minimumVersion = "2.11";
  *
  * @throws {NatsServerNotFoundError}
  */
-export async function findNatsServer(options: { log: Log; env?: Environment }): Promise<NatsServerBinary> {
-  const { log, env = process.env } = options;
+export async function findNatsServer(options: {
+  log: Log;
+  env?: Environment;
+  /** Aborted: looks no further. */
+  signal?: AbortSignal | undefined;
+}): Promise<NatsServerBinary> {
+  const { log, env = process.env, signal = new AbortController().signal } = options;
   const binary = env.CHOWHOUND_NATS_SERVER
     ? await explicitNatsServer(env.CHOWHOUND_NATS_SERVER)
     : await firstNatsServer(
         parseOrigins(env.CHOWHOUND_NATS_ORIGINS),
-        (origin) => attempts[origin](env, log),
+        (origin) => attempts[origin](env, log, signal),
         log,
+        signal,
       );
   if (!binary.crashSafe) {
     log(
@@ -75,6 +81,7 @@ export async function firstNatsServer(
   origins: readonly NatsOrigin[],
   attempt: (origin: NatsOrigin) => Promise<string>,
   log: Log,
+  signal?: AbortSignal,
 ): Promise<NatsServerBinary> {
   const reasons: string[] = [];
   for (const origin of origins) {
@@ -86,6 +93,7 @@ export async function firstNatsServer(
         throw new Error(`${path} is ${version}, older than ${minimumVersion}`);
       return { path, version, origin, crashSafe };
     } catch (error) {
+      signal?.throwIfAborted();
       const reason = `${origin}: ${(error as Error).message.replaceAll(/\s+/g, " ")}`;
       log(`no nats-server from ${reason}`);
       reasons.push(reason);
@@ -115,7 +123,7 @@ async function explicitNatsServer(path: string): Promise<NatsServerBinary> {
   }
 }
 
-const attempts: Record<NatsOrigin, (env: Environment, log: Log) => Promise<string>> = {
+const attempts: Record<NatsOrigin, (env: Environment, log: Log, signal: AbortSignal) => Promise<string>> = {
   async path(env) {
     const path = await findOnPath("nats-server", env.PATH);
     if (path === undefined) throw new Error("there is none on PATH");
@@ -126,22 +134,24 @@ const attempts: Record<NatsOrigin, (env: Environment, log: Log) => Promise<strin
     return existing(await cachedBinary(env, natsReleaseVersion));
   },
 
-  async release(env, log) {
+  async release(env, log, signal) {
     const release = natsRelease(process.platform, process.arch);
     log(`downloading ${release.url}`);
-    return intoCache(env, natsReleaseVersion, (directory) => unpackNatsRelease(release, directory));
+    return intoCache(env, natsReleaseVersion, (directory) =>
+      unpackNatsRelease(release, directory, { signal }),
+    );
   },
 
-  async go(env, log) {
-    return intoCache(env, natsReleaseVersion, (directory) => goInstallNats(directory, env, log));
+  async go(env, log, signal) {
+    return intoCache(env, natsReleaseVersion, (directory) => goInstallNats(directory, env, log, signal));
   },
 
-  async debian(env, log) {
+  async debian(env, log, signal) {
     // Under its own name: the attempt `cache` must not find it, or nobody would ever look for a newer one again.
     const cached = await cachedBinary(env, "debian");
     return existing(cached).catch(() => {
       log("fetching the package nats-server of this distribution");
-      return intoCache(env, "debian", unpackDebianNats);
+      return intoCache(env, "debian", (directory) => unpackDebianNats(directory, signal));
     });
   },
 };

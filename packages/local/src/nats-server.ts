@@ -20,6 +20,8 @@ export interface NatsServerOptions {
   maxPayloadBytes?: number;
   /** What all streams together may reserve; by default three quarters of the free disk. */
   maxFileStoreBytes?: number;
+  /** Aborted: the start is given up. */
+  signal?: AbortSignal | undefined;
   log: (line: string) => void;
 }
 
@@ -58,6 +60,7 @@ export async function startNatsServer(options: NatsServerOptions): Promise<NatsS
         const info = await readInfo(host, port);
         return info?.server_name === serverName && info.jetstream === true;
       },
+      signal: options.signal,
       log: options.log,
     }).catch((error: unknown) => {
       if (error instanceof ServerStartError && /address already in use/i.test(error.logTail)) {
@@ -71,7 +74,7 @@ export async function startNatsServer(options: NatsServerOptions): Promise<NatsS
 
 /** The configuration file; nats-server reads JSON, which spares us its own quoting rules. */
 export function renderConfig(
-  options: Omit<NatsServerOptions, "log"> & { host: string; port: number; serverName: string },
+  options: Omit<NatsServerOptions, "log" | "signal"> & { host: string; port: number; serverName: string },
 ): string {
   const { maxPayloadBytes = 8 << 20, maxFileStoreBytes, syncAlways = true } = options;
   const canSyncAlways = isAtLeast(options.binary.version, "2.10");

@@ -37,8 +37,10 @@ export async function ensurePostgresHome(dataDir: string, user: User | undefined
 /** Removes a data directory of `startPostgres`, wherever it is. The server must be stopped. */
 export async function removePostgresData(dataDir: string): Promise<void> {
   const moved = await readNote(resolve(dataDir));
-  if (moved !== undefined) await rm(moved, { recursive: true, force: true });
-  await rm(dataDir, { recursive: true, force: true });
+  // A server that was killed leaves processes that may still write for a moment.
+  const options = { recursive: true, force: true, maxRetries: 10, retryDelay: 100 };
+  if (moved !== undefined) await rm(moved, options);
+  await rm(dataDir, options);
 }
 
 async function readNote(dataDir: string): Promise<string | undefined> {

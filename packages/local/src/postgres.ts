@@ -20,6 +20,8 @@ export interface PostgresOptions {
   password?: string;
   /** Settings of postgresql.conf, as in `{ fsync: "off" }` for a throwaway database. Durable by default. */
   settings?: Readonly<Record<string, string>>;
+  /** Aborted: the start is given up. */
+  signal?: AbortSignal | undefined;
   log: (line: string) => void;
 }
 
@@ -42,7 +44,7 @@ const superuser = "postgres";
  * @throws {PortInUseError} @throws {ServerStartError} @throws {DataDirInUseError}
  */
 export async function startPostgres(options: PostgresOptions): Promise<Postgres> {
-  const { settings = {}, log } = options;
+  const { settings = {}, signal, log } = options;
   const user = findUnprivilegedUser();
   const binaries = await findPostgresBinaries(user);
   const home = await ensurePostgresHome(resolve(options.dataDir), user);
@@ -50,7 +52,7 @@ export async function startPostgres(options: PostgresOptions): Promise<Postgres>
   const password = await ensureCluster({ home, cluster, binaries, user, password: options.password });
 
   return onPort(options.port, host, async (port) => {
-    const child = await startServer({ home, cluster, binaries, user, port, settings, log });
+    const child = await startServer({ home, cluster, binaries, user, port, settings, signal, log });
     const url = `postgresql://${superuser}:${encodeURIComponent(password)}@${host}:${port}/postgres`;
     return { ...child, url, port, version: binaries.version };
   });
@@ -103,6 +105,7 @@ async function startServer(options: {
   user: User | undefined;
   port: number;
   settings: Readonly<Record<string, string>>;
+  signal: AbortSignal | undefined;
   log: (line: string) => void;
 }): Promise<ServerChild> {
   const { home, cluster, user, port } = options;
@@ -127,6 +130,7 @@ async function startServer(options: {
         pidFile: join(home, "postgres.pid"),
         stopSignal: "SIGINT",
         isReady: (pid) => isReady(cluster, pid),
+        signal: options.signal,
         log: options.log,
       });
     } catch (error) {

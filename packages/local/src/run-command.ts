@@ -18,7 +18,7 @@ export class CommandError extends Error {
 export async function runCommand(
   command: string,
   args: readonly string[],
-  options: Pick<ExecFileOptions, "cwd" | "env" | "uid" | "gid" | "timeout"> = {},
+  options: Pick<ExecFileOptions, "cwd" | "env" | "uid" | "gid" | "timeout" | "signal"> = {},
 ): Promise<string> {
   try {
     const { stdout } = await execute(command, args, { ...options, encoding: "utf8", maxBuffer: 16 << 20 });

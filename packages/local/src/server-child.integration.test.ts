@@ -1,11 +1,13 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { DataDirInUseError } from "./data-dir-claim.ts";
+import { PortInUseError } from "./free-port.ts";
 import { isRunning, processStart } from "./process-start.ts";
 import { type ServerChildOptions, startServerChild } from "./server-child.ts";
 
@@ -91,16 +93,27 @@ describe("a server ends with its parent", () => {
   });
 });
 
-test("a server left by a parent that was killed is stopped by the next start", async () => {
+test("a server whose parent was killed is stopped by the guard", async () => {
   const { parent, server } = await startParent("");
   parent.kill("SIGKILL");
   await once(parent, "exit");
-  expect(processStart(server)).toBeDefined();
+  expect(await isGone(server)).toBe(true);
+});
+
+test("a server left by a parent and a guard that were killed is stopped by the next start", async () => {
+  const leftover = spawn("sleep", ["600"], { stdio: "ignore" });
+  const gone = spawn("true");
+  await once(gone, "exit");
+  const { pid } = leftover;
+  await writeFile(
+    options().pidFile,
+    JSON.stringify({ owner: { pid: gone.pid }, server: { pid, start: processStart(pid!) } }),
+  );
 
   const log: string[] = [];
   const next = await startServerChild({ ...options(), log: (line) => log.push(line) });
-  expect(log).toEqual([`stopping sleeper (pid ${server}), left running by a process that was killed`]);
-  expect(await isGone(server)).toBe(true);
+  expect(log).toEqual([`stopping sleeper (pid ${pid}), left running by a process that was killed`]);
+  expect(await isGone(pid!)).toBe(true);
   await next.stop();
 });
 
@@ -122,6 +135,36 @@ test("one that does not stop is killed", async () => {
   });
   await server.stop();
   expect(await server.exited).toEqual({ code: null, signal: "SIGKILL" });
+});
+
+test("a port that a stranger has is an error, whatever answers there", async () => {
+  const stranger = createServer().listen(0, "127.0.0.1");
+  await once(stranger, "listening");
+  const { port } = stranger.address() as AddressInfo;
+  const failure = startServerChild({ ...options(), ports: [{ what: "sleeper", port }] });
+  await expect(failure).rejects.toThrow(PortInUseError);
+  stranger.close();
+  await (await startServerChild({ ...options(), ports: [{ what: "sleeper", port }] })).stop();
+});
+
+test("a start that is aborted or fails half way leaves nothing running", async () => {
+  const abort = new AbortController();
+  let pid = 0;
+  const aborted = startServerChild({
+    ...options(),
+    signal: abort.signal,
+    isReady: async (started) => {
+      pid = started;
+      abort.abort(new Error("enough"));
+      return false;
+    },
+  });
+  await expect(aborted).rejects.toThrow("enough");
+  expect(await isGone(pid)).toBe(true);
+
+  const failed = startServerChild({ ...options(), isReady: () => Promise.reject(new Error("broken")) });
+  await expect(failed).rejects.toThrow("broken");
+  await (await startServerChild(options())).stop();
 });
 
 test("a program that is not there is an error, and gives the directory free again", async () => {

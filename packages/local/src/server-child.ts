@@ -5,6 +5,7 @@ import { open } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { claimDataDir } from "./data-dir-claim.ts";
 import { endWithParent } from "./end-with-parent.ts";
+import { isFree, PortInUseError } from "./free-port.ts";
 
 /** How a server process ended. */
 export interface ChildExit {
@@ -20,6 +21,8 @@ export interface ServerChild {
   /** Sends a signal, for fault tests. Wait for `exited` before starting another on the same directory. */
   kill(signal: NodeJS.Signals): void;
   exited: Promise<ChildExit>;
+  /** The end of what it has logged since its start. */
+  logTail(): Promise<string>;
 }
 
 /** The server ended, or wasn't ready in time. `logTail` is what it said last. */
@@ -49,6 +52,10 @@ export interface ServerChildOptions {
   readyTimeoutMs?: number;
   /** Asked until it says yes. */
   isReady: (pid: number) => Promise<boolean>;
+  /** Ports of 127.0.0.1 that have to be free, and what wants them: a stranger there could be taken for the server. */
+  ports?: readonly { what: string; port: number }[];
+  /** Aborted: the start is given up, what was started is stopped. */
+  signal?: AbortSignal | undefined;
   log: (line: string) => void;
 }
 
@@ -59,12 +66,22 @@ const logTailBytes = 4096;
  *
  * @throws {ServerStartError}
  * @throws {DataDirInUseError}
+ * @throws {PortInUseError}
  */
 export async function startServerChild(options: ServerChildOptions): Promise<ServerChild> {
   const { what, logFile, stopSignal } = options;
   const claim = await claimDataDir(options);
   let child: ChildProcess;
   let logStart: number;
+  try {
+    options.signal?.throwIfAborted();
+    for (const { what, port } of options.ports ?? []) {
+      if (!(await isFree("127.0.0.1", port))) throw new PortInUseError(what, port);
+    }
+  } catch (error) {
+    claim.release();
+    throw error;
+  }
   try {
     const logFd = openSync(logFile, "a", 0o600);
     try {
@@ -102,26 +119,34 @@ export async function startServerChild(options: ServerChildOptions): Promise<Ser
     return stopping;
   };
 
-  const readyBeforeMs = performance.now() + (options.readyTimeoutMs ?? 30_000);
-  while (!(await options.isReady(pid))) {
-    if (hasExited) {
-      const { code, signal } = await exited;
-      const how = signal ? `killed by ${signal}` : `exit code ${code}`;
-      throw new ServerStartError(
-        `${what} did not start (${how}), see ${logFile}`,
-        await readFrom(logFile, logStart),
-      );
-    }
-    if (performance.now() > readyBeforeMs) {
-      await stop();
-      throw new ServerStartError(
-        `${what} was not ready in time, see ${logFile}`,
-        await readFrom(logFile, logStart),
-      );
-    }
-    await sleep(20);
+  const logTail = () => readFrom(logFile, logStart);
+  try {
+    await untilReady();
+  } catch (error) {
+    await stop();
+    throw error;
   }
-  return { pid, stop, kill: (signal) => void child.kill(signal), exited };
+  return { pid, stop, kill: (signal) => void child.kill(signal), exited, logTail };
+
+  async function untilReady(): Promise<void> {
+    const readyBeforeMs = performance.now() + (options.readyTimeoutMs ?? 30_000);
+    while (!(await options.isReady(pid))) {
+      options.signal?.throwIfAborted();
+      if (hasExited) {
+        const how = describeExit(await exited);
+        throw new ServerStartError(`${what} did not start (${how}), see ${logFile}`, await logTail());
+      }
+      if (performance.now() > readyBeforeMs) {
+        throw new ServerStartError(`${what} was not ready in time, see ${logFile}`, await logTail());
+      }
+      await sleep(20);
+    }
+  }
+}
+
+/** For messages: "exit code 1", "killed by SIGKILL". */
+export function describeExit({ code, signal }: ChildExit): string {
+  return signal ? `killed by ${signal}` : `exit code ${code}`;
 }
 
 async function stopChild(
