@@ -6,6 +6,7 @@ const SERVER_TESTS = ["integration", "e2e"];
 
 export default defineConfig({
   test: {
+    reporters: ["default", "./tools/tally-reporter.ts"],
     projects: [
       {
         test: {
