@@ -126,22 +126,7 @@ export class RecordView {
   /** Calls back with key and value of each attribute in the order of the wire. Throws WireError. */
   forEachAttribute(visit: (key: Buffer, value: Buffer) => void): void {
     for (let i = 0; i < this.#attributeStarts.length; i++) {
-      let key: Buffer = EMPTY;
-      let value: Buffer = EMPTY;
-      const reader = new WireReader(this.bytes, this.#attributeStarts[i]!, this.#attributeEnds[i]!);
-      while (!reader.done) {
-        const tag = reader.uint32();
-        const number = fieldNumber(tag);
-        if ((tag & 7) !== WIRE_BYTES || number > 2) {
-          reader.skip(tag & 7, number);
-          continue;
-        }
-        const length = reader.length();
-        const slice = this.bytes.subarray(reader.pos, reader.pos + length);
-        reader.pos += length;
-        if (number === 1) key = slice;
-        else value = slice;
-      }
+      const [key, value] = readTwoFields(this.bytes, this.#attributeStarts[i]!, this.#attributeEnds[i]!);
       visit(key, value);
     }
   }
@@ -177,23 +162,27 @@ export class RecordView {
   rawPayload(): { content: Buffer; contentType: Buffer } | undefined {
     const start = this.#starts[RECORD_FIELD.rawPayload]!;
     if (start < 0) return undefined;
-    const payload = { content: EMPTY as Buffer, contentType: EMPTY as Buffer };
-    const reader = new WireReader(this.bytes, start, this.#ends[RECORD_FIELD.rawPayload]!);
-    while (!reader.done) {
-      const tag = reader.uint32();
-      const number = fieldNumber(tag);
-      if ((tag & 7) !== WIRE_BYTES || number > 2) {
-        reader.skip(tag & 7, number);
-        continue;
-      }
-      const length = reader.length();
-      const slice = this.bytes.subarray(reader.pos, reader.pos + length);
-      reader.pos += length;
-      if (number === 1) payload.content = slice;
-      else payload.contentType = slice;
-    }
-    return payload;
+    const [content, contentType] = readTwoFields(this.bytes, start, this.#ends[RECORD_FIELD.rawPayload]!);
+    return { content, contentType };
   }
+}
+
+/** The length-delimited fields 1 and 2 of a message, not copied; empty where absent, the last where repeated. */
+function readTwoFields(bytes: Buffer, start: number, end: number): [Buffer, Buffer] {
+  const fields: [Buffer, Buffer] = [EMPTY, EMPTY];
+  const reader = new WireReader(bytes, start, end);
+  while (!reader.done) {
+    const tag = reader.uint32();
+    const number = fieldNumber(tag);
+    if ((tag & 7) !== WIRE_BYTES || number > 2) {
+      reader.skip(tag & 7, number);
+      continue;
+    }
+    const length = reader.length();
+    fields[number - 1] = bytes.subarray(reader.pos, reader.pos + length);
+    reader.pos += length;
+  }
+  return fields;
 }
 
 /**
