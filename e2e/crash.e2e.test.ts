@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
+import { openBooks } from "@chowhound/local/books";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { openBooks } from "../packages/local/src/demo/books.ts";
 import { type MeshUnderTest, note, startMeshUnderTest } from "./mesh-under-test.ts";
 
 let mesh: MeshUnderTest;

@@ -4,15 +4,15 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { type BookKeeper, openBooks } from "@chowhound/local/books";
+import { createGrpcClient } from "@chowhound/local/grpc-client";
+import { type Mesh, type MeshOptions, startMesh } from "@chowhound/local/mesh";
+import { removePostgresData } from "@chowhound/local/postgres";
 import type { IngestionDataSchema } from "@chowhound/shared/contracts/chowhound/v1/ingestion_data";
 import { IngestionService, type Receipt } from "@chowhound/shared/contracts/chowhound/v1/ingestion_service";
 import { status } from "@grpc/grpc-js";
 import { jetstreamManager } from "@nats-io/jetstream";
 import { connect } from "@nats-io/transport-node";
-import { type BookKeeper, openBooks } from "../packages/local/src/demo/books.ts";
-import { createGrpcClient } from "../packages/local/src/grpc-client.ts";
-import { type Mesh, type MeshOptions, startMesh } from "../packages/local/src/mesh.ts";
-import { removePostgresData } from "../packages/local/src/postgres.ts";
 
 export type RecordInit = MessageInitShape<typeof IngestionDataSchema>;
 

@@ -1,6 +1,8 @@
 import { execFile } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
+import { auditBooks } from "@chowhound/local/books";
+import { createGrpcClient } from "@chowhound/local/grpc-client";
 import { AdminService, LogLevel, ServiceState } from "@chowhound/shared/contracts/chowhound/v1/admin_service";
 import { IngestionService, RecordOutcome } from "@chowhound/shared/contracts/chowhound/v1/ingestion_service";
 import { PipelineService } from "@chowhound/shared/contracts/chowhound/v1/pipeline_service";
@@ -11,8 +13,6 @@ import {
   createGrpcWebTransport,
 } from "@connectrpc/connect-node";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import { auditBooks } from "../packages/local/src/demo/books.ts";
-import { createGrpcClient } from "../packages/local/src/grpc-client.ts";
 import { type MeshUnderTest, note, type RecordInit, startMeshUnderTest } from "./mesh-under-test.ts";
 
 const WAIT = { timeout: 15_000, interval: 50 };

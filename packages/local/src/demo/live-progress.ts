@@ -1,6 +1,6 @@
 import { AdminService, type GetStatusResponse } from "@chowhound/shared/contracts/chowhound/v1/admin_service";
+import { verdicts } from "../books.ts";
 import { createGrpcClient } from "../grpc-client.ts";
-import { verdicts } from "./books.ts";
 import type { ProducerCounts } from "./producer.ts";
 
 /** Shows how records pass through the mesh, until it is stopped. */

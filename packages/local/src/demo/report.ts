@@ -1,5 +1,5 @@
-import type { BookKeeper, Books } from "./books.ts";
-import { verdictMeanings, verdicts } from "./books.ts";
+import type { BookKeeper, Books } from "../books.ts";
+import { verdictMeanings, verdicts } from "../books.ts";
 import { deprecation, outdatedText } from "./package-records.ts";
 
 /** The books: how many records of which verdict. */

@@ -2,9 +2,9 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { RecordStatus } from "@chowhound/shared/contracts/chowhound/v1/ingestion_service";
 import { PipelineService } from "@chowhound/shared/contracts/chowhound/v1/pipeline_service";
+import { auditBooks, type BookKeeper, type Books, openBooks } from "../books.ts";
 import { createGrpcClient } from "../grpc-client.ts";
 import type { Mesh } from "../mesh.ts";
-import { auditBooks, type BookKeeper, type Books, openBooks } from "./books.ts";
 import { findInstalledPackages, type InstalledPackage } from "./installed-packages.ts";
 import { startLiveProgress } from "./live-progress.ts";
 import {

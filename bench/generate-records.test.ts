@@ -1,0 +1,40 @@
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { IngestionDataSchema } from "@chowhound/shared/contracts/chowhound/v1/ingestion_data";
+import { IngestRequestSchema } from "@chowhound/shared/contracts/chowhound/v1/ingestion_service";
+import { expect, test } from "vitest";
+import { benchRecord, CALL_RECORDS, encodeRequests } from "./generate-records.ts";
+
+test("a range is the same bytes every time, in calls of the given size", () => {
+  const range = { first: 7, count: CALL_RECORDS + 3, revision: 0 };
+  const requests = encodeRequests(range);
+  expect(requests).toEqual(encodeRequests(range));
+  const records = requests.flatMap((bytes) => fromBinary(IngestRequestSchema, bytes).records);
+  expect(requests.map((bytes) => fromBinary(IngestRequestSchema, bytes).records.length)).toEqual([
+    CALL_RECORDS,
+    3,
+  ]);
+  expect(new Set(records.map(({ dataId }) => dataId)).size).toBe(records.length);
+  expect(new Set(records.map(({ uuid }) => uuid)).size).toBe(records.length);
+});
+
+test("a record has about 500 bytes", () => {
+  for (const number of [0, 1, 99_999, 5_000_000]) {
+    const bytes = toBinary(IngestionDataSchema, create(IngestionDataSchema, benchRecord(number, 0)));
+    expect(bytes.length).toBeGreaterThan(440);
+    expect(bytes.length).toBeLessThan(560);
+  }
+});
+
+test("a later revision is about the same key and uuid, newer, and says something else", () => {
+  const [first, second] = [0, 1].map((revision) =>
+    create(IngestionDataSchema, benchRecord(42, revision)),
+  ) as [ReturnType<typeof toRecord>, ReturnType<typeof toRecord>];
+  for (const field of ["uuid", "sourceType", "sourceId", "dataId"] as const)
+    expect(second[field]).toBe(first[field]);
+  expect(second.updatedAt!.seconds).toBeGreaterThan(first.updatedAt!.seconds);
+  expect(second.data).not.toBe(first.data);
+});
+
+function toRecord() {
+  return create(IngestionDataSchema);
+}

@@ -1,0 +1,73 @@
+import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import type { IngestionDataSchema } from "@chowhound/shared/contracts/chowhound/v1/ingestion_data";
+import { IngestRequestSchema } from "@chowhound/shared/contracts/chowhound/v1/ingestion_service";
+
+/** Records of one call. */
+export const CALL_RECORDS = 500;
+
+const SOURCES = 10;
+const WORDS =
+  "amber bridge carbon delta ember forest granite harbor island juniper kernel lantern meadow nickel orchard prairie quartz river saddle timber".split(
+    " ",
+  );
+const FIRST_CREATED_MS = Date.UTC(2026, 0, 1);
+const DAY_MS = 24 * 3600_000;
+
+/** Which records: their numbers name their keys. */
+export interface RecordRange {
+  first: number;
+  count: number;
+  /** 0 when new; a higher one says something else about the same keys, later. */
+  revision: number;
+}
+
+/** The requests of a load, encoded: the same bytes for the same range, on every machine. */
+export function encodeRequests({ first, count, revision }: RecordRange): Uint8Array[] {
+  const requests: Uint8Array[] = [];
+  for (let sent = 0; sent < count; sent += CALL_RECORDS) {
+    const length = Math.min(CALL_RECORDS, count - sent);
+    const records = Array.from({ length }, (_, i) => benchRecord(first + sent + i, revision));
+    requests.push(toBinary(IngestRequestSchema, create(IngestRequestSchema, { records })));
+  }
+  return requests;
+}
+
+/** About 500 bytes: a text, small metadata, labels, times. Its uuid is the producer's own and stays with the key. */
+export function benchRecord(number: number, revision: number): MessageInitShape<typeof IngestionDataSchema> {
+  const random = mulberry32(number);
+  const createdMs = FIRST_CREATED_MS + number;
+  const uuid = uuidV7(createdMs, random);
+  const word = (): string => WORDS[random() % WORDS.length]!;
+  const text = Array.from({ length: 32 }, word).join(" ");
+  return {
+    uuid,
+    sourceType: "bench-document",
+    sourceId: `shelf-${number % SOURCES}`,
+    dataId: `document-${String(number).padStart(9, "0")}`,
+    data: `Revision ${revision}. ${text}`,
+    metadata: { title: `${word()} ${word()}`, pages: random() % 1000, reviewed: number % 2 === 0 },
+    metadataType: "bench-document/1",
+    lang: "en",
+    attributes: { shelf: word(), owner: `team-${random() % 50}` },
+    createdAt: timestampFromMs(createdMs),
+    updatedAt: timestampFromMs(createdMs + revision * DAY_MS),
+  };
+}
+
+function uuidV7(timeMs: number, random: () => number): string {
+  const time = timeMs.toString(16).padStart(12, "0");
+  const noise = [random(), random(), random()].map((n) => n.toString(16).padStart(8, "0")).join("");
+  return `${time.slice(0, 8)}-${time.slice(8)}-7${noise.slice(0, 3)}-8${noise.slice(3, 6)}-${noise.slice(6, 18)}`;
+}
+
+/** A small generator of 32-bit numbers that is the same everywhere. https://gist.github.com/tommyettinger/46a874533244883189143505d203312c */
+function mulberry32(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return (mixed ^ (mixed >>> 14)) >>> 0;
+  };
+}

@@ -1,0 +1,61 @@
+import { expect, test } from "vitest";
+import { figure, renderTable, summarize } from "./report.ts";
+import type { Measurement, Round } from "./run-round.ts";
+
+const load = (elapsedMs: number, cpuUs: Record<string, number> | undefined): Measurement => ({
+  records: 1000,
+  elapsedMs,
+  cpuUs,
+  machineCpuUs: cpuUs === undefined ? undefined : 34_000,
+  verdicts: {},
+  batches: 2,
+  transactions: 1,
+  retries: 0,
+});
+const round = (psqlMs: number, meshMs: number): Round => ({
+  fresh: load(meshMs, { producer: 1000, gateway: 3000, postgres: 10_000 }),
+  resent: load(meshMs, { producer: 1000, gateway: 3000, postgres: 0 }),
+  updates: load(meshMs, { producer: 1000, gateway: 3000, postgres: 20_000 }),
+  copy: load(psqlMs, { producer: 500, postgres: 5000 }),
+});
+
+test("median, least and greatest", () => {
+  expect(figure([5, 1, 3])).toEqual({ median: 3, min: 1, max: 5 });
+  expect(figure([4, 1])).toEqual({ median: 2.5, min: 1, max: 4 });
+});
+
+test("the ratio is that of each round to the copy beside it, not of the medians", () => {
+  const { fresh, copy } = summarize([round(10, 20), round(100, 100), round(30, 120)]);
+  expect(fresh.speedToCopy).toEqual({ median: 0.5, min: 0.25, max: 1 });
+  expect(copy.speedToCopy).toEqual({ median: 1, min: 1, max: 1 });
+});
+
+test("CPU is told per record, process by process and for all", () => {
+  const { fresh, copy } = summarize([round(10, 20)]);
+  expect(fresh.cpuPerRecordUs.gateway?.median).toBe(3);
+  expect(fresh.cpuPerRecordUs.all?.median).toBe(14);
+  expect(copy.cpuPerRecordUs).not.toHaveProperty("gateway");
+});
+
+test("cores kept busy by the benchmark and by anything else", () => {
+  const { fresh } = summarize([round(10, 20)]);
+  expect(fresh.cores?.median).toBeCloseTo(0.7);
+  expect(fresh.coresElsewhere?.median).toBeCloseTo(1);
+});
+
+test("a table without CPU where it can't be measured", () => {
+  const unmeasured: Round = {
+    fresh: load(20, undefined),
+    resent: load(20, undefined),
+    updates: load(20, undefined),
+    copy: load(10, undefined),
+  };
+  expect(renderTable(summarize([unmeasured]), "psql \\copy")).toBe(
+    [
+      "|                      |  fresh | resent | updates | psql \\copy |",
+      "| -------------------- | -----: | -----: | ------: | ---------: |",
+      "| records/s            | 50,000 | 50,000 |  50,000 |    100,000 |",
+      "| speed, of the copy's |   0.50 |   0.50 |    0.50 |       1.00 |",
+    ].join("\n"),
+  );
+});
