@@ -58,7 +58,7 @@ export class LinesOverTcp implements Ingestor {
 
   async #push(authorization: string, line: string): Promise<string> {
     try {
-      const { statuses } = await this.#accept!({ authorization, records: [toRecord(line)] });
+      const { statuses } = await this.#accept!({ authorization, records: () => [toRecord(line)] });
       const { outcome, uuid, reason, message } = statuses[0]!;
       return outcome === RecordOutcome.ACCEPTED ? `accepted ${uuid}` : `rejected ${reason}: ${message}`;
     } catch (error) {

@@ -7,6 +7,7 @@ import {
 import type { Logger } from "@chowhound/shared/runtime/logger";
 import type { Meter } from "@chowhound/shared/runtime/meter";
 import type { Delivery } from "@chowhound/shared/stream/stage-consumer";
+import type { StageTrace } from "@chowhound/shared/telemetry/stage-trace";
 import type { Confirmation } from "./confirm-generation.ts";
 import { dropRecords } from "./drop-records.ts";
 import { findCommitted } from "./find-committed.ts";
@@ -19,7 +20,7 @@ export interface DeliveryHandlerOptions {
   index: FingerprintIndex;
   confirmation: Confirmation;
   /** Publishes to UNIQUE; resolves to false where it gave up because the process drains. */
-  publish(partition: number, bytes: Uint8Array): Promise<boolean>;
+  publish(partition: number, bytes: Uint8Array, trace: StageTrace | undefined): Promise<boolean>;
   /** The largest message that `publish` takes. */
   maxBytes: number;
   meter: Meter;
@@ -70,12 +71,14 @@ export function createDeliveryHandler(
     }
     if (decoded.kind === "undecodable") {
       log.warn({ sequence: delivery.sequence, why: decoded.detail }, "passing on what is no batch");
-      settle(delivery, await publish(0, delivery.bytes));
+      settle(delivery, await publish(0, delivery.bytes, delivery.trace));
       return;
     }
     const { batch } = decoded;
     const { bytes, dropped } = await reduce(batch, delivery.bytes);
-    const isPublished = await publish(batch.partition, bytes);
+    delivery.trace?.describe(batch);
+    delivery.trace?.setBatchAttributes({ "chowhound.records.dropped": dropped });
+    const isPublished = await publish(batch.partition, bytes, delivery.trace);
     settle(delivery, isPublished);
     if (!isPublished) return;
     meter.batch(batch.originals.length);

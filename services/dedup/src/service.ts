@@ -16,6 +16,7 @@ const METER_INTERVAL_MS = 1_000;
 export function createDedup(config: DedupConfig, runtime: ServiceRuntime): Service {
   const { log, status, meter, signal } = runtime;
   const names = natsNames(config.natsPrefix);
+  const streamStatus = status.dependency("enriched-stream");
   const streamOptions = { maxBytes: config.streamMaxBytes, replicas: Number(config.streamReplicas) };
   /** What `start` has opened so far, in the order of opening; drain closes in the reverse one. */
   const opened: (() => Promise<void> | void)[] = [];
@@ -63,12 +64,17 @@ export function createDedup(config: DedupConfig, runtime: ServiceRuntime): Servi
     });
 
     const js = jetstream(nc);
+    const maxBytes = maxMessageBytes(nc);
     const handle = createDeliveryHandler({
       index,
       confirmation,
-      publish: (partition, bytes) =>
-        publishUntilAcknowledged(js, names.subject("unique", partition), bytes, { log, signal }),
-      maxBytes: maxMessageBytes(nc),
+      publish: (partition, bytes, trace) =>
+        publishUntilAcknowledged(js, names.subject("unique", partition), bytes, {
+          log,
+          signal,
+          trace: trace?.startSend(names.stream("unique"), maxBytes - bytes.length),
+        }),
+      maxBytes,
       meter,
       log,
     });
@@ -81,6 +87,7 @@ export function createDedup(config: DedupConfig, runtime: ServiceRuntime): Servi
       ackWaitMs: config.ackWaitMs,
       maxHeld: config.maxHeldBatches,
       log,
+      dependency: streamStatus,
       onDelivery: (delivery) => void handle(delivery),
     });
     consumer = stage;

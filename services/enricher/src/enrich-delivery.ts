@@ -1,12 +1,17 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
+import { toBinary } from "@bufbuild/protobuf";
 import { decodeBatch } from "@chowhound/shared/batch/decode-batch";
-import type { RecordBatch } from "@chowhound/shared/contracts/chowhound/internal/v1/record_batch";
+import { wrapUndecodable } from "@chowhound/shared/batch/wrap-undecodable";
+import {
+  type RecordBatch,
+  RecordBatchSchema,
+} from "@chowhound/shared/contracts/chowhound/internal/v1/record_batch";
 import type { Logger } from "@chowhound/shared/runtime/logger";
 import type { Meter } from "@chowhound/shared/runtime/meter";
 import type { Delivery } from "@chowhound/shared/stream/stage-consumer";
+import type { StageTrace } from "@chowhound/shared/telemetry/stage-trace";
 import { appendAdditions, enrichBatch, type RawNumber } from "./enrich-batch.ts";
 import type { PipelineSet } from "./pipeline-set.ts";
-import { wrapUndecodable } from "./wrap-undecodable.ts";
 
 /** After more deliveries than these a batch is suspected to have ended the processes that had it. */
 const MAX_UNSUSPECTED_ATTEMPTS = 3;
@@ -18,7 +23,7 @@ export interface DeliveryHandlerOptions {
   /** The pipelines in force; undefined while nothing may be processed. */
   pipelines(): PipelineSet | undefined;
   /** Publishes to ENRICHED; resolves to false where it gave up because the process drains. */
-  publish(partition: number, bytes: Uint8Array): Promise<boolean>;
+  publish(partition: number, bytes: Uint8Array, trace: StageTrace | undefined): Promise<boolean>;
   /** The largest message that `publish` takes. */
   maxBytes: number;
   meter: Meter;
@@ -55,7 +60,7 @@ export function createDeliveryHandler(options: DeliveryHandlerOptions): (deliver
       const out = prepare(delivery);
       if (typeof out === "number") {
         delivery.giveBack(out);
-      } else if (await publish(out.partition, out.bytes)) {
+      } else if (await publish(out.partition, out.bytes, delivery.trace)) {
         delivery.ack();
         out.count();
       } else {
@@ -89,6 +94,8 @@ export function createDeliveryHandler(options: DeliveryHandlerOptions): (deliver
     const fitted = appendAdditions(delivery.bytes, enrichBatch(batch, numberOf(delivery), set), maxBytes);
     if (fitted === undefined) return tooLarge(delivery);
     const { bytes, additions } = fitted;
+    delivery.trace?.describe(batch);
+    delivery.trace?.deadLettered(batch, additions.deadLabels);
     return {
       partition: batch.partition,
       bytes,
@@ -102,7 +109,8 @@ export function createDeliveryHandler(options: DeliveryHandlerOptions): (deliver
 
   function keepUndecodable(delivery: Delivery, why: string): Outgoing | number {
     const { sequence } = delivery;
-    const bytes = wrapUndecodable(delivery.bytes, numberOf(delivery), delivery.storedAtMs, why);
+    const wrapped = wrapUndecodable(delivery.bytes, numberOf(delivery), delivery.storedAtMs, "enricher", why);
+    const bytes = toBinary(RecordBatchSchema, wrapped);
     if (bytes.length > maxBytes) return tooLarge(delivery);
     log.error({ sequence, why }, "a message is no batch of a gateway; it becomes a dead letter");
     return {

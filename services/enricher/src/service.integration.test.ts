@@ -260,7 +260,7 @@ describe("takes nothing and is not serving", () => {
     const retention = RetentionPolicy.Workqueue;
     await jsm.streams.add({ name: `KV_${bucket}`, subjects: [`$KV.${bucket}.>`], retention });
     const enricher = await openEnricher();
-    await expectIdle(enricher, /^pipelines: not loaded/);
+    await expectIdle(enricher, /pipelines: not loaded/);
     await expect(enricher.pipelines.listPipelines({})).rejects.toMatchObject({ code: Code.Unavailable });
     await jsm.streams.delete(`KV_${bucket}`);
     await enricher.started;

@@ -13,6 +13,7 @@ import { PipelineStore } from "./pipeline-store.ts";
 export function createEnricher(config: EnricherConfig, runtime: ServiceRuntime): Service {
   const { log, status, meter, signal } = runtime;
   const names = natsNames(config.natsPrefix);
+  const streamStatus = status.dependency("raw-stream");
   const streamOptions = { maxBytes: config.streamMaxBytes, replicas: Number(config.streamReplicas) };
   /** What `start` has opened so far, in the order of opening; drain closes in the reverse one. */
   const opened: (() => Promise<void>)[] = [];
@@ -46,6 +47,7 @@ export function createEnricher(config: EnricherConfig, runtime: ServiceRuntime):
     await pipelines.start(nc);
 
     const js = jetstream(nc);
+    const maxBytes = maxMessageBytes(nc);
     consumer = new StageConsumer({
       nc,
       names,
@@ -55,11 +57,16 @@ export function createEnricher(config: EnricherConfig, runtime: ServiceRuntime):
       ackWaitMs: config.ackWaitMs,
       maxHeld: config.maxHeldBatches,
       log,
+      dependency: streamStatus,
       onDelivery: createDeliveryHandler({
         pipelines: () => pipelines.inForce,
-        publish: (partition, bytes) =>
-          publishUntilAcknowledged(js, names.subject("enriched", partition), bytes, { log, signal }),
-        maxBytes: maxMessageBytes(nc),
+        publish: (partition, bytes, trace) =>
+          publishUntilAcknowledged(js, names.subject("enriched", partition), bytes, {
+            log,
+            signal,
+            trace: trace?.startSend(names.stream("enriched"), maxBytes - bytes.length),
+          }),
+        maxBytes,
         meter,
         log,
       }),

@@ -6,6 +6,7 @@ import {
   CallSchema,
   RecordBatchSchema,
 } from "@chowhound/shared/contracts/chowhound/internal/v1/record_batch";
+import type { CallContexts, SpanContext } from "@chowhound/shared/telemetry/trace-header";
 import type { AcceptedRecord } from "./validate-record.ts";
 
 /** What a batch says about a call. */
@@ -15,6 +16,8 @@ export interface CallOrigin {
   receiptId: Uint8Array;
   traceparent: string;
   tracestate: string;
+  /** The call's span in this process; undefined where it isn't sampled. */
+  span?: SpanContext | undefined;
 }
 
 export interface BatcherOptions {
@@ -23,8 +26,8 @@ export interface BatcherOptions {
   maxBytes(): number;
   lingerMs: number;
   partitionOf(tenantId: string, record: AcceptedRecord): number;
-  /** Resolves when the batch of so many records is safe. */
-  publish(partition: number, batch: Uint8Array, records: number): Promise<void>;
+  /** Resolves when the batch of so many records, some perhaps of sampled calls, is safe. */
+  publish(partition: number, batch: Uint8Array, records: number, sampled: CallContexts): Promise<void>;
 }
 
 /** What a record and a call take in a batch beside their own bytes, at most. */
@@ -145,7 +148,7 @@ class Lane {
     // Taken before publishing, so that a record is never in the mesh before it was accepted.
     const acceptedAtUs = Date.now() * 1000;
     this.#options
-      .publish(this.#partition, batch.encode(this.#partition, acceptedAtUs), batch.count)
+      .publish(this.#partition, batch.encode(this.#partition, acceptedAtUs), batch.count, batch.sampled)
       .then(
         () => batch.settle(acceptedAtUs, undefined),
         (error: unknown) => batch.settle(acceptedAtUs, { error }),
@@ -168,6 +171,13 @@ class OpenBatch {
 
   get count(): number {
     return this.#records.length;
+  }
+
+  get sampled(): CallContexts {
+    const contexts = new Map<number, SpanContext>();
+    for (const [index, { origin }] of this.#calls.entries())
+      if (origin.span !== undefined) contexts.set(index, origin.span);
+    return contexts;
   }
 
   bytesWith(call: PendingCall, record: AcceptedRecord): number {
@@ -215,6 +225,6 @@ function callBytes({ tenantId, traceparent, tracestate }: CallOrigin): number {
   return CALL_OVERHEAD_BYTES + tenantId.length + traceparent.length + tracestate.length;
 }
 
-function toCall(origin: CallOrigin): Call {
-  return create(CallSchema, origin);
+function toCall({ tenantId, receiptId, traceparent, tracestate }: CallOrigin): Call {
+  return create(CallSchema, { tenantId, receiptId, traceparent, tracestate });
 }

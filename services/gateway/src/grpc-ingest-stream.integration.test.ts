@@ -1,4 +1,5 @@
 import { connect } from "node:http2";
+import { getDefaultHighWaterMark } from "node:stream";
 import { fromBinary } from "@bufbuild/protobuf";
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import {
@@ -119,6 +120,8 @@ describe("IngestStream", () => {
     expect([11, 1_011]).toContain(inRaw);
   });
 
+  const usual = getDefaultHighWaterMark(true);
+
   it("reads no further than the window while receipts are not read", async () => {
     // grpc-js reads ahead without bound, so this client is plain HTTP/2.
     const session = connect(`http://${test.grpcAddress}`);
@@ -142,6 +145,9 @@ describe("IngestStream", () => {
       await vi.waitFor(() => expect(accepted()).toBeGreaterThanOrEqual(streamWindow), 10_000);
       await new Promise((resolve) => setTimeout(resolve, 500));
       expect(accepted()).toBeLessThanOrEqual(streamWindow + 1);
+      // One message is read ahead, another is on its way within HTTP/2's own window.
+      expect(session.socket.bytesWritten).toBeLessThan((streamWindow + 4) * request.length);
+      expect(getDefaultHighWaterMark(true)).toBe(usual);
       stream.resume();
       await vi.waitFor(() => expect(accepted()).toBe(50), 20_000);
     } finally {

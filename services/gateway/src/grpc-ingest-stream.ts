@@ -1,14 +1,20 @@
 import { create, toBinary } from "@bufbuild/protobuf";
-import { IngestStreamResponseSchema } from "@chowhound/shared/contracts/chowhound/v1/ingestion_service";
+import {
+  IngestionService,
+  IngestStreamResponseSchema,
+} from "@chowhound/shared/contracts/chowhound/v1/ingestion_service";
 import { CallError } from "@chowhound/shared/errors/call-error";
 import { toGrpcError } from "@chowhound/shared/rpc/error-details";
+import { rpcMethod } from "@chowhound/shared/telemetry/server-span";
 import type { ServerDuplexStream } from "@grpc/grpc-js";
-import { callHeaders, readRequest } from "./grpc-call.ts";
+import { readBinaryRequest } from "./binary-request.ts";
+import { callHeaders } from "./grpc-call.ts";
 import type { Accept } from "./ingestor.ts";
 
 /** How long a batch waits for room in flight before its stream ends. */
 const WAIT_FOR_ROOM_MS = 10_000;
 const STOPPED_RETRY_MS = 1_000;
+const RPC = rpcMethod("grpc", IngestionService.method.ingestStream);
 
 /**
  * One IngestStream call: takes batches as they come, answers them in their order, reads on only while the window has
@@ -69,10 +75,15 @@ export class IngestStream {
   }
 
   async #ingest(request: Buffer, onTaken: () => void): Promise<Uint8Array> {
-    const { records, batchNumber } = readRequest(request);
+    let batchNumber = 0n;
     const receipt = await this.#accept({
       ...callHeaders(this.#call.metadata),
-      records,
+      rpc: RPC,
+      records: () => {
+        const split = readBinaryRequest(request);
+        batchNumber = split.batchNumber;
+        return split.records;
+      },
       waitForRoomMs: WAIT_FOR_ROOM_MS,
       onTaken,
     });
@@ -81,7 +92,8 @@ export class IngestStream {
 
   async #answer(response: Uint8Array): Promise<void> {
     if (this.#isOver) return;
-    // A client that doesn't read its receipts isn't read from either.
+    // A client that doesn't read its receipts isn't read from either. As grpc-guard.ts has a stream buffer no more than one message,
+    // a receipt is out before what comes next, such as the status of a failure.
     if (!this.#call.write(response)) await this.#drained();
     this.#unanswered--;
     this.#wake();

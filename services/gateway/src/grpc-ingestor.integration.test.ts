@@ -1,5 +1,6 @@
 import { execFile } from "node:child_process";
 import { once } from "node:events";
+import { connect as connectHttp2 } from "node:http2";
 import { connect } from "node:net";
 import { promisify } from "node:util";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
@@ -137,6 +138,25 @@ describe("Ingest over gRPC", () => {
     });
   });
 
+  it.each(["Ingest", "IngestStream"])(
+    "refuses a stranger before a message of %s has come",
+    async (method) => {
+      const before = test.meter.counters.get("refused.unauthenticated") ?? 0;
+      const session = connectHttp2(`http://${test.grpcAddress}`);
+      const stream = session.request({
+        ":method": "POST",
+        ":path": `/chowhound.v1.IngestionService/${method}`,
+        "content-type": "application/grpc",
+        te: "trailers",
+      });
+      const [headers] = await once(stream, "response");
+      expect(headers["grpc-status"]).toBe(`${status.UNAUTHENTICATED}`);
+      expect(headers["grpc-status-details-bin"]).toBeDefined();
+      expect(test.meter.counters.get("refused.unauthenticated")).toBe(before + 1);
+      session.destroy();
+    },
+  );
+
   const bytes = (length: number) => Buffer.alloc(length);
   const LIMIT_CASES: [what: string, request: () => Uint8Array, reason: string, code: status, says: string][] =
     [
@@ -144,6 +164,13 @@ describe("Ingest over gRPC", () => {
       [
         "too many records",
         () => encodeRequest(new Array(5_001).fill(bytes(0))),
+        "too_many_records",
+        status.INVALID_ARGUMENT,
+        "5000",
+      ],
+      [
+        "far too many records",
+        () => Buffer.from("0a00".repeat(2_600_000), "hex"),
         "too_many_records",
         status.INVALID_ARGUMENT,
         "5000",

@@ -1,4 +1,3 @@
-import { setDefaultHighWaterMark } from "node:stream";
 import { create, toBinary } from "@bufbuild/protobuf";
 import {
   IngestionService,
@@ -10,8 +9,11 @@ import { toGrpcError } from "@chowhound/shared/rpc/error-details";
 import { grpcServiceDefinition } from "@chowhound/shared/rpc/grpc-service";
 import { addReflection } from "@chowhound/shared/rpc/reflection";
 import type { ServiceStatus } from "@chowhound/shared/runtime/service-status";
+import { rpcMethod } from "@chowhound/shared/telemetry/server-span";
 import { Server, type ServerDuplexStream, type ServerUnaryCall, type sendUnaryData } from "@grpc/grpc-js";
-import { callHeaders, readRequest } from "./grpc-call.ts";
+import { readBinaryRequest } from "./binary-request.ts";
+import { callHeaders } from "./grpc-call.ts";
+import { guard } from "./grpc-guard.ts";
 import { IngestStream } from "./grpc-ingest-stream.ts";
 import type { Accept, Ingestor } from "./ingestor.ts";
 
@@ -26,24 +28,27 @@ export interface GrpcIngestorOptions {
 
 /** Room above the limit of a call, so that a call slightly too large is told the limit by us and not by the library. */
 const SLACK_BYTES = 1024 ** 2;
-const CONCURRENT_CALLS_PER_CONNECTION = 256;
+const SERVER_OPTIONS = {
+  "grpc.max_receive_message_length": LIMITS.callBytes + SLACK_BYTES,
+  "grpc.max_concurrent_streams": 256,
+  // A client that is gone without a goodbye is noticed.
+  "grpc.keepalive_time_ms": 60_000,
+  "grpc.keepalive_timeout_ms": 20_000,
+};
 const STOP_MS = 5_000;
+const RPC = rpcMethod("grpc", IngestionService.method.ingest);
 
 /** The gRPC door: IngestionService on raw bytes, health and reflection. */
 export function createGrpcIngestor(options: GrpcIngestorOptions): Ingestor {
-  const server = new Server({
-    "grpc.max_receive_message_length": LIMITS.callBytes + SLACK_BYTES,
-    "grpc.max_concurrent_streams": CONCURRENT_CALLS_PER_CONNECTION,
-    // A client that is gone without a goodbye is noticed.
-    "grpc.keepalive_time_ms": 60_000,
-    "grpc.keepalive_timeout_ms": 20_000,
-  });
+  let server: Server | undefined;
   const streams = new Set<IngestStream>();
   return {
     name: "grpc",
-    start: async (accept) => {
-      // grpc-js reads ahead as many messages as a stream of objects buffers: 16 by default, of up to 4 MiB each.
-      setDefaultHighWaterMark(true, 1);
+    start: async (accept, admit) => {
+      server = new Server({
+        ...SERVER_OPTIONS,
+        interceptors: [guard(IngestionService.typeName, admit)],
+      });
       server.addService(grpcServiceDefinition(IngestionService, { rawBytes: true }), {
         ingest: (call: ServerUnaryCall<Buffer, Uint8Array>, callback: sendUnaryData<Uint8Array>) => {
           ingest(call, accept).then(
@@ -64,13 +69,16 @@ export function createGrpcIngestor(options: GrpcIngestorOptions): Ingestor {
     },
     stop: async () => {
       for (const stream of streams) stream.stop();
-      await closeServer(server, STOP_MS);
+      if (server !== undefined) await closeServer(server, STOP_MS);
     },
   };
 }
 
 async function ingest(call: ServerUnaryCall<Buffer, Uint8Array>, accept: Accept): Promise<Uint8Array> {
-  const { records } = readRequest(call.request);
-  const receipt = await accept({ ...callHeaders(call.metadata), records });
+  const receipt = await accept({
+    ...callHeaders(call.metadata),
+    rpc: RPC,
+    records: () => readBinaryRequest(call.request).records,
+  });
   return toBinary(IngestResponseSchema, create(IngestResponseSchema, { receipt }));
 }

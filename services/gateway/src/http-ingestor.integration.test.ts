@@ -1,13 +1,19 @@
+import { once } from "node:events";
+import { type IncomingMessage, request } from "node:http";
 import { connect } from "node:net";
+import { text } from "node:stream/consumers";
+import { brotliCompressSync, constants, gzipSync } from "node:zlib";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { IngestionDataSchema } from "@chowhound/shared/contracts/chowhound/v1/ingestion_data";
 import { IngestionService, RecordOutcome } from "@chowhound/shared/contracts/chowhound/v1/ingestion_service";
 import { ErrorInfoSchema, RetryInfoSchema } from "@chowhound/shared/contracts/google/rpc/error_details";
 import { LIMITS } from "@chowhound/shared/record/limits";
 import { Code, ConnectError, createClient, type Transport } from "@connectrpc/connect";
-import { createConnectTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
+import { compressionGzip, createConnectTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 import { encodeRequest, goodRecord, readRaw, startTestGateway, type TestGateway } from "./test-gateway.ts";
+
+type Body = NonNullable<RequestInit["body"]>;
 
 const PATH = "/chowhound.v1.IngestionService/Ingest";
 let test: TestGateway;
@@ -18,14 +24,12 @@ beforeAll(async () => {
 });
 afterAll(() => test.stop());
 
-async function post(
-  body: string | Uint8Array<ArrayBuffer>,
-  headers: Record<string, string> = {},
-): Promise<Response> {
+async function post(body: Body, headers: Record<string, string> = {}): Promise<Response> {
   return await fetch(`${test.httpUrl}${PATH}`, {
     method: "POST",
     headers: { "content-type": "application/json", authorization: `Bearer ${test.acmeKey}`, ...headers },
     body,
+    duplex: "half",
   });
 }
 
@@ -38,6 +42,19 @@ const jsonRecord = (dataId: string, more: object = {}) => ({
   ...more,
 });
 
+/** What a failed call said by Connect: its code, its reason and the message. */
+async function describeFailure(response: Response) {
+  const { code, message, details } = (await response.json()) as {
+    code: string;
+    message: string;
+    details?: { type: string; debug: { reason: string } }[];
+  };
+  const info = details?.find(({ type }) => type === "google.rpc.ErrorInfo");
+  return { code, message, reason: info?.debug.reason };
+}
+
+const COMPRESSED = { sendCompression: compressionGzip, compressMinBytes: 0 };
+
 const TRANSPORTS: [name: string, make: (baseUrl: string) => Transport][] = [
   ["Connect", (baseUrl) => createConnectTransport({ baseUrl, httpVersion: "1.1" })],
   [
@@ -48,6 +65,19 @@ const TRANSPORTS: [name: string, make: (baseUrl: string) => Transport][] = [
   [
     "gRPC-Web with JSON",
     (baseUrl) => createGrpcWebTransport({ baseUrl, httpVersion: "1.1", useBinaryFormat: false }),
+  ],
+  [
+    "Connect, compressed",
+    (baseUrl) => createConnectTransport({ ...COMPRESSED, baseUrl, httpVersion: "1.1" }),
+  ],
+  [
+    "Connect with JSON, compressed",
+    (baseUrl) =>
+      createConnectTransport({ ...COMPRESSED, baseUrl, httpVersion: "1.1", useBinaryFormat: false }),
+  ],
+  [
+    "gRPC-Web, compressed",
+    (baseUrl) => createGrpcWebTransport({ ...COMPRESSED, baseUrl, httpVersion: "1.1" }),
   ],
 ];
 
@@ -128,7 +158,7 @@ describe("Ingest as plain JSON", () => {
       attributes: { k: "v" },
     };
     await post(JSON.stringify({ records: [jsonRecord("same", content)] }));
-    await post(encodeRequest([goodRecord("same", content)]) as Uint8Array<ArrayBuffer>, {
+    await post(encodeRequest([goodRecord("same", content)]) as Body, {
       "content-type": "application/proto",
     });
     const [one, two] = (await readRaw(test.config)).slice(-2);
@@ -145,20 +175,73 @@ describe("Ingest as plain JSON", () => {
   });
 
   it("survives JSON that nests a hundred thousand levels", async () => {
-    const response = await post(`{"records":[${"[".repeat(100_000)}${"]".repeat(100_000)}]}`);
-    expect(response.status).toBe(400);
+    const nested = `${"[".repeat(100_000)}${"]".repeat(100_000)}`;
+    const response = await post(`{"records":[${nested},{"data":${nested}},{"metadata":{"a":${nested}}}]}`);
+    expect(await response.json()).toMatchObject({
+      receipt: {
+        rejected: 3,
+        statuses: [
+          { reason: "malformed_record" },
+          { reason: "malformed_record", field: "data" },
+          { reason: "metadata_too_deep", field: "metadata" },
+        ],
+      },
+    });
     expect((await post(JSON.stringify({ records: [jsonRecord("after")] }))).status).toBe(200);
   });
 
   it.each([
-    ["a body that isn't JSON", "{", 400],
-    ["an empty body", "", 400],
-    ["records that are no list", '{"records": {}}', 400],
-    ["no records", "{}", 400],
-  ])("refuses %s", async (_what, body, code) => {
+    ["a body that isn't JSON", "{", "malformed_request", "not JSON"],
+    ["an empty body", "", "malformed_request", "empty"],
+    ["records that are no list", '{"records": 5}', "malformed_request", "records is not a list"],
+    ["text that isn't UTF-8", Buffer.from([0x22, 0xff, 0x22]), "malformed_request", "not valid UTF-8"],
+    ["no records", "{}", "empty_batch", "no records"],
+  ])("refuses %s", async (_what, body, reason, message) => {
+    const count = () => test.meter.counters.get(`refused.${reason}`) ?? 0;
+    const before = count();
     const response = await post(body);
-    expect(response.status).toBe(code);
-    expect(await response.json()).toMatchObject({ code: "invalid_argument" });
+    expect(response.status).toBe(400);
+    expect(await describeFailure(response)).toMatchObject({
+      code: "invalid_argument",
+      reason,
+      message: expect.stringContaining(message),
+    });
+    expect(count()).toBe(before + 1);
+  });
+
+  it.each(["Application/JSON; charset=utf-8", "application/json;charset=UTF-8"])(
+    "takes the content type %s",
+    async (contentType) => {
+      const body = JSON.stringify({ records: [jsonRecord("a")] });
+      expect((await post(body, { "content-type": contentType })).status).toBe(200);
+    },
+  );
+
+  it("rejects a number that JSON hasn't, alone", async () => {
+    const huge = JSON.stringify(jsonRecord("huge", { metadata: { a: 0 } })).replace(/0}}$/, "1e400}}");
+    const response = await post(`{"records":[${JSON.stringify(jsonRecord("good"))},${huge}]}`);
+    expect(await response.json()).toMatchObject({
+      receipt: { accepted: 1, statuses: [{}, { reason: "invalid_metadata", field: "metadata" }] },
+    });
+  });
+
+  const zeros = new Array(4_000_000).fill(0).join(",");
+
+  it("rejects a record with millions of values, without being busy with it for long", async () => {
+    const started = performance.now();
+    const good = JSON.stringify(jsonRecord("good"));
+    const response = await post(`{"records":[${good},{"metadata":{"a":[${zeros}]}}]}`);
+    expect(await response.json()).toMatchObject({
+      receipt: { accepted: 1, statuses: [{}, { reason: "record_too_large" }] },
+    });
+    expect(performance.now() - started).toBeLessThan(5_000);
+  });
+
+  it("refuses a call with millions of records, without being busy with it for long", async () => {
+    const started = performance.now();
+    const response = await post(`{"records":[${zeros}]}`);
+    expect(await describeFailure(response)).toMatchObject({ reason: "too_many_records" });
+    expect(performance.now() - started).toBeLessThan(5_000);
   });
 
   it("names the limit where a call is too large", async () => {
@@ -166,13 +249,33 @@ describe("Ingest as plain JSON", () => {
     const records = Array.from({ length: 5 }, () => jsonRecord("a", { data }));
     const response = await post(JSON.stringify({ records }));
     expect(response.status).toBe(429);
-    expect(await response.json()).toMatchObject({
+    expect(await describeFailure(response)).toMatchObject({
       code: "resource_exhausted",
+      reason: "call_too_large",
       message: expect.stringContaining(`${LIMITS.callBytes}`),
     });
-    expect(
-      (await post(JSON.stringify({ records: [jsonRecord("a", { data: "x".repeat(12e6) })] }))).status,
-    ).toBe(429);
+  });
+
+  const beyond = `{"records":[]}${" ".repeat(12e6)}`;
+  const FAST = { params: { [constants.BROTLI_PARAM_QUALITY]: 1 } };
+  const BEYOND: [what: string, body: () => Body, headers?: Record<string, string>][] = [
+    ["says its length", () => beyond],
+    ["doesn't say its length", () => new Blob([beyond]).stream()],
+    ["is small until it is unpacked", () => gzipSync(beyond), { "content-encoding": "gzip" }],
+    ["is smaller until it is unpacked", () => brotliCompressSync(beyond, FAST), { "content-encoding": "br" }],
+  ];
+
+  it.each(BEYOND)("reads no more than its limit of a body that %s", async (_what, body, headers) => {
+    const response = await post(body(), headers);
+    expect(response.status).toBe(429);
+    expect(await describeFailure(response)).toMatchObject({ reason: "call_too_large" });
+  });
+
+  it("refuses what it can't unpack", async () => {
+    const garbage = await post("garbage", { "content-encoding": "gzip" });
+    expect(await describeFailure(garbage)).toMatchObject({ reason: "malformed_request" });
+    const unknown = await post("{}", { "content-encoding": "zstd" });
+    expect(await describeFailure(unknown)).toMatchObject({ code: "unimplemented" });
   });
 
   it("says when to try again", async () => {
@@ -199,13 +302,51 @@ describe("Ingest as plain binary", () => {
   it("rejects a record that isn't well formed, alone", async () => {
     const bad = Buffer.from("not a record");
     const good = toBinary(IngestionDataSchema, create(IngestionDataSchema, goodRecord("good")));
-    const response = await post(encodeRequest([bad, good]) as Uint8Array<ArrayBuffer>, {
+    const response = await post(encodeRequest([bad, good]) as Body, {
       "content-type": "application/proto",
       accept: "application/json",
     });
     expect(response.status).toBe(200);
     expect((await readRaw(test.config)).at(-1)!.originals).toHaveLength(1);
   });
+});
+
+describe("a stranger", () => {
+  /** Sends the head of a call and no body. Resolves with the answer. */
+  async function announce(contentType: string, headers: Record<string, string> = {}) {
+    const call = request(`${test.httpUrl}${PATH}`, {
+      method: "POST",
+      headers: { "content-type": contentType, "content-length": 8_000_000, ...headers },
+    });
+    call.on("error", () => {}).flushHeaders();
+    const [response] = (await once(call, "response")) as [IncomingMessage];
+    const body = await text(response);
+    call.destroy();
+    return { status: response.statusCode, body };
+  }
+
+  it.each(["application/json", "application/proto"])(
+    "is refused before the body is read: %s",
+    async (type) => {
+      for (const headers of [{}, { authorization: "Bearer chow_x", "content-encoding": "gzip" }]) {
+        const { status, body } = await announce(type, headers);
+        expect(status).toBe(401);
+        expect(JSON.parse(body)).toMatchObject({
+          code: "unauthenticated",
+          details: [{ type: "google.rpc.ErrorInfo" }],
+        });
+      }
+    },
+  );
+
+  it.each(["application/grpc-web+proto", "application/grpc-web+json"])(
+    "is refused before the body is read: %s",
+    async (type) => {
+      const { status, body } = await announce(type);
+      expect(status).toBe(200);
+      expect(body).toContain("grpc-status: 16");
+    },
+  );
 });
 
 describe("the HTTP port", () => {

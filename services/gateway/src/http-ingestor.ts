@@ -1,18 +1,9 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createServer, type RequestListener, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import {
-  BinaryIngestRequestSchema,
-  JsonIngestRequestSchema,
-} from "@chowhound/shared/contracts/chowhound/internal/v1/http_ingest";
-import { IngestionService, type Receipt } from "@chowhound/shared/contracts/chowhound/v1/ingestion_service";
-import { CallError } from "@chowhound/shared/errors/call-error";
-import { LIMITS } from "@chowhound/shared/record/limits";
-import { errorDetails } from "@chowhound/shared/rpc/error-details";
 import type { Logger } from "@chowhound/shared/runtime/logger";
-import { ConnectError, cors, type HandlerContext } from "@connectrpc/connect";
-import { connectNodeAdapter } from "@connectrpc/connect-node";
-import type { Accept, IngestCall, Ingestor } from "./ingestor.ts";
-import { JSON_RECURSION_LIMIT, recordFromJson } from "./json-record.ts";
+import { cors } from "@connectrpc/connect";
+import { createConnectListener, INGEST_PATH } from "./connect-listener.ts";
+import type { Accept, Ingestor } from "./ingestor.ts";
 
 export interface HttpIngestorOptions {
   host: string;
@@ -22,15 +13,7 @@ export interface HttpIngestorOptions {
   log: Logger;
 }
 
-type Listener = (request: IncomingMessage, response: ServerResponse) => void;
-
-/** Room above the limit of a call, so that a call slightly too large is told the limit by us and not by the library. */
-const SLACK_BYTES = 1024 ** 2;
-/** JSON takes more room than what it encodes. */
-const JSON_FACTOR = 2;
 const STOP_MS = 5_000;
-const INGEST = IngestionService.method.ingest;
-const INGEST_PATH = `/${IngestionService.typeName}/${INGEST.name}`;
 
 const HELP = {
   service: "Chowhound gateway",
@@ -53,16 +36,15 @@ export function createHttpIngestor(options: HttpIngestorOptions): Ingestor {
   };
 }
 
-function createListener(accept: Accept, log: Logger): Listener {
-  const json = jsonAdapter(accept);
-  const binary = binaryAdapter(accept);
+function createListener(accept: Accept, log: Logger): RequestListener {
+  const answer = createConnectListener(accept, log);
   return (request, response) => {
     const path = request.url?.split("?", 1)[0];
     const contentType = request.headers["content-type"] ?? "";
     if (path !== INGEST_PATH) return help(response, path === "/" ? 200 : 404);
-    if (!/^application\/(json|proto|connect\+|grpc-web)/.test(contentType)) return help(response, 415);
+    if (!/^application\/(json|proto|connect\+|grpc-web)/i.test(contentType)) return help(response, 415);
     try {
-      (/[/+]json\b/.test(contentType) ? json : binary)(request, response);
+      answer(request, response);
     } catch (error) {
       log.warn({ why: (error as Error).message }, "an HTTP request could not be read");
       help(response, 400);
@@ -70,63 +52,9 @@ function createListener(accept: Accept, log: Logger): Listener {
   };
 }
 
-const ADAPTER_OPTIONS = { connect: true, grpcWeb: true, grpc: false } as const;
-
-// The same method with another input: its records are read one by one, so that a bad one harms only itself.
-
-function binaryAdapter(accept: Accept): Listener {
-  return connectNodeAdapter({
-    ...ADAPTER_OPTIONS,
-    readMaxBytes: LIMITS.callBytes + SLACK_BYTES,
-    routes: (router) => {
-      router.rpc({ ...INGEST, input: BinaryIngestRequestSchema }, ({ records }, context) =>
-        answer(accept, context, records),
-      );
-    },
-  });
-}
-
-function jsonAdapter(accept: Accept): Listener {
-  return connectNodeAdapter({
-    ...ADAPTER_OPTIONS,
-    readMaxBytes: LIMITS.callBytes * JSON_FACTOR + SLACK_BYTES,
-    jsonOptions: { recursionLimit: JSON_RECURSION_LIMIT },
-    routes: (router) => {
-      router.rpc({ ...INGEST, input: JsonIngestRequestSchema }, ({ records }, context) =>
-        answer(accept, context, records.map(recordFromJson)),
-      );
-    },
-  });
-}
-
-async function answer(
-  accept: Accept,
-  { requestHeader }: HandlerContext,
-  records: IngestCall["records"],
-): Promise<{ receipt: Receipt }> {
-  try {
-    const receipt = await accept({
-      authorization: requestHeader.get("authorization") ?? undefined,
-      traceparent: requestHeader.get("traceparent") ?? undefined,
-      tracestate: requestHeader.get("tracestate") ?? undefined,
-      records,
-    });
-    return { receipt };
-  } catch (error) {
-    throw toConnectError(error);
-  }
-}
-
-function toConnectError(error: unknown): unknown {
-  if (!(error instanceof CallError)) return error;
-  const details = errorDetails(error).map(({ schema, value }) => ({ desc: schema, value }));
-  // The codes of Connect are those of gRPC.
-  return new ConnectError(error.message, error.code, undefined, details);
-}
-
 const ALLOWED_HEADERS = [...cors.allowedHeaders, "Authorization", "traceparent", "tracestate"].join(", ");
 
-function withCors(origins: readonly string[], listener: Listener): Listener {
+function withCors(origins: readonly string[], listener: RequestListener): RequestListener {
   const isForAll = origins.includes("*");
   return (request, response) => {
     const { origin } = request.headers;

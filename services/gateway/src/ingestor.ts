@@ -1,5 +1,9 @@
 import type { Receipt } from "@chowhound/shared/contracts/chowhound/v1/ingestion_service";
+import type { RpcMethod } from "@chowhound/shared/telemetry/server-span";
 import type { RejectedRecord } from "./validate-record.ts";
+
+/** An encoded `IngestionData`, or why the protocol's form could not be turned into one. */
+export type IngestRecord = Uint8Array | RejectedRecord;
 
 /** One call, whatever the protocol that brought it. */
 export interface IngestCall {
@@ -8,8 +12,13 @@ export interface IngestCall {
   /** The W3C trace headers as they came. */
   traceparent?: string | undefined;
   tracestate?: string | undefined;
-  /** Encoded `IngestionData` each, or why the protocol's form could not be turned into one. */
-  records: readonly (Uint8Array | RejectedRecord)[];
+  /** Names the call's span where the call is traced. */
+  rpc?: RpcMethod;
+  /**
+   * Reads the records. Called once it is known who calls and that calls are taken: so nobody can have work done without a
+   * key. May reject with CallError malformed_request or call_too_large.
+   */
+  records(): readonly IngestRecord[] | Promise<readonly IngestRecord[]>;
   /** For streams: wait so long for room in flight before the call is refused. By default it is refused at once. */
   waitForRoomMs?: number;
   /** For streams: called once the records count as in flight; a stream reads on from here. */
@@ -20,6 +29,12 @@ export interface IngestCall {
 export type Accept = (call: IngestCall) => Promise<Receipt>;
 
 /**
+ * Throws CallError "unauthenticated" where the authorization header proves nothing. `accept` asks too: this is for a door
+ * that would otherwise hold a message in memory before it can call `accept`.
+ */
+export type Admit = (authorization: string | undefined) => void;
+
+/**
  * A public door: speaks one protocol, turns what arrives into calls, and hands them to `accept`. Whoever wants to
  * take records over a new protocol implements this and gives it to `createGateway`; keys, limits, validation, batching
  * and flow control are behind `accept`.
@@ -28,7 +43,7 @@ export interface Ingestor {
   /** For logs. */
   readonly name: string;
   /** Listens. Returns where, such as "127.0.0.1:50051". Rejects where the port is taken. */
-  start(accept: Accept): Promise<{ address: string }>;
+  start(accept: Accept, admit: Admit): Promise<{ address: string }>;
   /** Takes no new calls, ends streams after what they are owed, closes. Bounded in time. */
   stop(): Promise<void>;
 }

@@ -1,41 +1,82 @@
-import { fromJson, type JsonValue, toBinary, toJson } from "@bufbuild/protobuf";
-import { type Value, ValueSchema } from "@bufbuild/protobuf/wkt";
+import { fromJson, type JsonObject, type JsonValue, toBinary } from "@bufbuild/protobuf";
 import { IngestionDataSchema } from "@chowhound/shared/contracts/chowhound/v1/ingestion_data";
-import { type RejectedRecord, reject } from "./validate-record.ts";
+import { LIMITS } from "@chowhound/shared/record/limits";
+import { StructError } from "@chowhound/shared/record/struct-json";
+import { encodeOpenFields } from "./json-fields.ts";
+import { type RejectedRecord, reject, rejectMetadata } from "./validate-record.ts";
 
-/** Far above what a record may nest: the validation then names its limit. */
-export const JSON_RECURSION_LIMIT = 1_000;
-const OPTIONS = { recursionLimit: JSON_RECURSION_LIMIT };
+/** In either spelling, as JSON of protobuf may have it. */
+const KEYS = new Set(IngestionDataSchema.fields.flatMap(({ jsonName, name }) => [jsonName, name]));
+const MAX_QUOTED_CHARACTERS = 200;
 
 /**
  * Encodes one record that came in the JSON form of IngestionData. A record that isn't in that form, or has a key that
  * IngestionData doesn't know, is rejected: nothing that a producer sent is dropped in silence.
  */
-export function recordFromJson(value: Value): Uint8Array | RejectedRecord {
-  const json = toJson(ValueSchema, value);
-  const badText = findLoneSurrogate(json, "");
+export function recordFromJson(json: JsonValue): Uint8Array | RejectedRecord {
+  if (!isObject(json)) return malformed("", "not an object");
+  const unknown = Object.keys(json).find((key) => !KEYS.has(key));
+  if (unknown !== undefined) return malformed(clip(unknown), "there is no such field");
+  const badText = findLoneSurrogate(json, LIMITS.metadataDepth + 1);
   if (badText !== undefined) {
     return reject(
       "invalid_utf8",
-      badText,
-      `${badText || "a text"} holds half a surrogate pair, which UTF-8 has not; correct it`,
+      clip(badText),
+      `${clip(badText) || "a key"} holds half a surrogate pair, which UTF-8 has not; correct it`,
     );
   }
+  const { metadata = null, attributes = null, ...rest } = json;
+  if (metadata !== null && !isObject(metadata)) return malformed("metadata", "not an object");
+  if (attributes !== null && !isTextMap(attributes)) return malformed("attributes", "not an object of texts");
+  let others: Uint8Array;
   try {
-    return toBinary(IngestionDataSchema, fromJson(IngestionDataSchema, json, OPTIONS));
+    others = toBinary(IngestionDataSchema, fromJson(IngestionDataSchema, rest));
   } catch (error) {
-    const field = findFaultyField(json);
-    const message = `${field || "the record"} is not in the JSON form of chowhound.v1.IngestionData: ${(error as Error).message}`;
-    return reject("malformed_record", field, message);
+    return malformed(findFaultyField(rest), (error as Error).message);
+  }
+  try {
+    return Buffer.concat([others, encodeOpenFields(metadata ?? undefined, attributes ?? {})]);
+  } catch (error) {
+    if (error instanceof StructError) return rejectMetadata("too_deep");
+    if (error instanceof RangeError) return tooLarge();
+    throw error;
   }
 }
 
-/** The first field that can't be read on its own, by its protobuf name; "" where the whole is no object. */
-function findFaultyField(json: JsonValue): string {
-  if (json === null || typeof json !== "object" || Array.isArray(json)) return "";
+function malformed(field: string, why: string): RejectedRecord {
+  return reject(
+    "malformed_record",
+    field,
+    `${field || "the record"} is not in the JSON form of chowhound.v1.IngestionData: ${clip(why)}`,
+  );
+}
+
+function tooLarge(): RejectedRecord {
+  return reject(
+    "record_too_large",
+    "",
+    `the record has more than ${LIMITS.recordBytes} bytes; split it or store large parts elsewhere`,
+  );
+}
+
+function isObject(json: JsonValue): json is JsonObject {
+  return typeof json === "object" && json !== null && !Array.isArray(json);
+}
+
+function isTextMap(json: JsonValue): json is Record<string, string> {
+  return isObject(json) && Object.keys(json).every((key) => typeof json[key] === "string");
+}
+
+/** What a producer wrote, short enough for a receipt. */
+function clip(text: string): string {
+  return text.slice(0, MAX_QUOTED_CHARACTERS).toWellFormed();
+}
+
+/** The first field that can't be read on its own, by its protobuf name. */
+function findFaultyField(json: JsonObject): string {
   for (const [key, value] of Object.entries(json)) {
     try {
-      fromJson(IngestionDataSchema, { [key]: value }, OPTIONS);
+      fromJson(IngestionDataSchema, { [key]: value });
     } catch {
       return IngestionDataSchema.fields.find(({ jsonName }) => jsonName === key)?.name ?? key;
     }
@@ -43,14 +84,28 @@ function findFaultyField(json: JsonValue): string {
   return "";
 }
 
-/** The path of a text or key that can't be encoded: the encoder would replace part of it. */
-function findLoneSurrogate(json: JsonValue, path: string): string | undefined {
-  if (typeof json === "string") return json.isWellFormed() ? undefined : path;
-  if (json === null || typeof json !== "object") return undefined;
-  for (const [key, value] of Object.entries(json)) {
-    if (!key.isWellFormed()) return path;
-    const found = findLoneSurrogate(value, path === "" ? key : `${path}.${key}`);
-    if (found !== undefined) return found;
+/**
+ * The path of a text or key that can't be encoded: the encoder would replace part of it. What lies deeper than
+ * `depthLeft` is not looked at, for no record may nest so deep.
+ */
+function findLoneSurrogate(json: JsonValue, depthLeft: number): string | undefined {
+  if (typeof json === "string") return json.isWellFormed() ? undefined : "";
+  if (typeof json !== "object" || json === null || depthLeft === 0) return undefined;
+  if (Array.isArray(json)) {
+    for (let i = 0; i < json.length; i++) {
+      const path = findLoneSurrogate(json[i]!, depthLeft - 1);
+      if (path !== undefined) return join(`${i}`, path);
+    }
+    return undefined;
+  }
+  for (const key of Object.keys(json)) {
+    if (!key.isWellFormed()) return "";
+    const path = findLoneSurrogate(json[key]!, depthLeft - 1);
+    if (path !== undefined) return join(key, path);
   }
   return undefined;
+}
+
+function join(key: string, path: string): string {
+  return path === "" ? key : `${key}.${path}`;
 }

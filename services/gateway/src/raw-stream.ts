@@ -3,8 +3,10 @@ import { pause, retryUntil } from "@chowhound/shared/runtime/backoff";
 import type { Dependency } from "@chowhound/shared/runtime/service-status";
 import type { ServiceRuntime } from "@chowhound/shared/service/run-service";
 import { connectNats } from "@chowhound/shared/stream/nats-connection";
-import { isStreamFull, publishOnce } from "@chowhound/shared/stream/publish-batch";
+import { isStreamFull, publishOnce, sendFailure } from "@chowhound/shared/stream/publish-batch";
 import { ensureStream, maxMessageBytes, natsNames } from "@chowhound/shared/stream/topology";
+import { startSend } from "@chowhound/shared/telemetry/send-trace";
+import type { CallContexts } from "@chowhound/shared/telemetry/trace-header";
 import { type JetStreamClient, jetstream } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/transport-node";
 import type { GatewayConfig } from "./config.ts";
@@ -64,11 +66,15 @@ export class RawStream {
   }
 
   /** Resolves when JetStream has acknowledged the batch. Rejects with CallError mesh_full or not_acknowledged. */
-  async publish(partition: number, batch: Uint8Array): Promise<void> {
+  async publish(partition: number, batch: Uint8Array, sampled: CallContexts): Promise<void> {
+    const roomBytes = (this.#open === undefined ? 0 : maxMessageBytes(this.#open.nc)) - batch.length;
+    const trace = startSend(sampled, this.#names.stream("raw"), roomBytes);
     try {
       if (this.#open === undefined) throw new Error("not connected to NATS");
-      await publishOnce(this.#open.js, this.#names.subject("raw", partition), batch);
+      await publishOnce(this.#open.js, this.#names.subject("raw", partition), batch, trace);
+      trace?.end();
     } catch (cause) {
+      trace?.end(sendFailure(cause));
       if (isStreamFull(cause)) {
         throw new CallError("mesh_full", "the mesh holds as much as it can; try again later", {
           retryDelayMs: FULL_RETRY_MS,

@@ -1,14 +1,14 @@
 import { CallError } from "@chowhound/shared/errors/call-error";
 import { recordBytesLimit } from "@chowhound/shared/record/limits";
 import type { Service, ServiceRuntime } from "@chowhound/shared/service/run-service";
-import { createAccept } from "./accept.ts";
+import { createAccept, createAdmit } from "./accept.ts";
 import { Batcher } from "./batcher.ts";
 import { type GatewayConfig, settings } from "./config.ts";
 import { createGrpcIngestor } from "./grpc-ingestor.ts";
 import { createHttpIngestor } from "./http-ingestor.ts";
 import { InFlightBytes } from "./in-flight-bytes.ts";
 import type { Ingestor } from "./ingestor.ts";
-import { type KeyRing, openKeyRing } from "./keys.ts";
+import { type Authenticator, type KeyRing, openKeyRing } from "./keys.ts";
 import { partitionOf } from "./partition.ts";
 import { RawStream } from "./raw-stream.ts";
 
@@ -33,8 +33,8 @@ export function createGateway(
     lingerMs: config.lingerMs,
     partitionOf: (tenantId, { sourceType, sourceId }) =>
       partitionOf(tenantId, sourceType, sourceId, config.partitions),
-    publish: async (partition, batch, records) => {
-      await raw.publish(partition, batch);
+    publish: async (partition, batch, records, sampled) => {
+      await raw.publish(partition, batch, sampled);
       meter.batch(records);
     },
   });
@@ -54,8 +54,9 @@ export function createGateway(
         retryDelayMs: RETRY_MS,
       });
   };
+  const authenticate: Authenticator = (authorization) => keys?.authenticate(authorization);
   const accept = createAccept({
-    authenticate: (authorization) => keys?.authenticate(authorization),
+    authenticate,
     assertOpen,
     inFlight: new InFlightBytes(config.inFlightBytes, config.tenantInFlightBytes),
     submit: (origin, records) => batcher.submit(origin, records),
@@ -63,6 +64,7 @@ export function createGateway(
     meter,
     log,
   });
+  const admit = createAdmit({ authenticate, meter });
   const doors: { ingestor: Ingestor; portVariable?: string }[] = [
     {
       ingestor: createGrpcIngestor({
@@ -90,7 +92,7 @@ export function createGateway(
     start: async () => {
       keys = openKeyRing(config.keysFile, log);
       for (const { ingestor, portVariable } of doors) {
-        const { address } = await ingestor.start(accept).catch((error: Error) => {
+        const { address } = await ingestor.start(accept, admit).catch((error: Error) => {
           const remedy = portVariable === undefined ? "" : `; choose another ${portVariable}`;
           throw new Error(`${error.message}${remedy}`, { cause: error });
         });

@@ -1,3 +1,5 @@
+import { parseTraceparent } from "@chowhound/shared/telemetry/traceparent";
+
 /** The W3C trace context of a call as it travels on the batch; empty strings where the caller sent none. */
 export interface TraceContext {
   traceparent: string;
@@ -7,7 +9,6 @@ export interface TraceContext {
 }
 
 const NONE: TraceContext = { traceparent: "", tracestate: "", traceId: "" };
-const TRACEPARENT = /^[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}$/;
 const MAX_TRACESTATE_BYTES = 512;
 
 /** Reads the trace headers. As W3C wants it, a traceparent that isn't well formed counts as none. */
@@ -15,10 +16,8 @@ export function readTraceContext(
   traceparent: string | undefined,
   tracestate: string | undefined,
 ): TraceContext {
-  const match = traceparent === undefined ? null : TRACEPARENT.exec(traceparent);
-  if (match === null || traceparent!.startsWith("ff")) return NONE;
-  const [, traceId, spanId] = match;
-  if (/^0+$/.test(traceId!) || /^0+$/.test(spanId!)) return NONE;
+  const parent = traceparent === undefined ? undefined : parseTraceparent(traceparent);
+  if (parent === undefined) return NONE;
   const keepsState = tracestate !== undefined && Buffer.byteLength(tracestate) <= MAX_TRACESTATE_BYTES;
-  return { traceparent: traceparent!, tracestate: keepsState ? tracestate : "", traceId: traceId! };
+  return { traceparent: traceparent!, tracestate: keepsState ? tracestate : "", traceId: parent.traceId };
 }

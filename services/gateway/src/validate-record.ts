@@ -302,9 +302,13 @@ function readMetadata(): string | RejectedRecord {
     return structToJson(view.slice(RECORD_FIELD.metadata), LIMITS.metadataDepth);
   } catch (error) {
     if (!(error instanceof StructError) || error.problem === "repeated_field") throw error;
-    const [reason, message] = STRUCT_PROBLEMS[error.problem];
-    return reject(reason, "metadata", message);
+    return rejectMetadata(error.problem);
   }
+}
+
+export function rejectMetadata(problem: keyof typeof STRUCT_PROBLEMS): RejectedRecord {
+  const [reason, message] = STRUCT_PROBLEMS[problem];
+  return reject(reason, "metadata", message);
 }
 
 function tooLong(name: string, bytes: number, maxBytes: number): RejectedRecord {

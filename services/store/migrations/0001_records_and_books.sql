@@ -30,7 +30,7 @@ create table records (
 -- The books: one invoice per batch, written in the transaction of its rows.
 create table invoices (
   batch_id      uuid        primary key,
-  epoch         bigint      not null, -- the incarnation of RAW
+  epoch         bigint      not null, -- the incarnation of RAW; negative: not from RAW, see undecodable_batch
   raw_seq       bigint      not null, -- the batch's number in RAW
   accepted_at   timestamptz not null,
   booked_at     timestamptz not null default now(),
@@ -68,10 +68,10 @@ create table totals (
 
 -- Records that could not be processed, whole.
 create table dead_letters (
+  batch_id         uuid        not null,
+  ordinal          integer     not null, -- the record's place in its batch
   epoch            bigint      not null,
   raw_seq          bigint      not null,
-  ordinal          integer     not null, -- the record's place in its batch
-  batch_id         uuid        not null,
   tenant_id        text collate "C" not null,
   uuid             uuid        not null,
   source_type      text        not null,
@@ -83,12 +83,12 @@ create table dead_letters (
   pipeline_version bigint      not null,
   original         bytea       not null, -- as accepted
   accepted_at      timestamptz not null,
-  receipt_id       uuid        not null,
+  receipt_id       uuid,                 -- none for what was no batch
   trace_id         text,
-  first_seen_at    timestamptz not null default now(),
-  last_seen_at     timestamptz not null default now(),
-  constraint dead_letters_key primary key (epoch, raw_seq, ordinal)
+  dead_at          timestamptz not null default now(),
+  constraint dead_letters_key primary key (batch_id, ordinal)
 );
+create index dead_letters_number on dead_letters (epoch, raw_seq);
 create index dead_letters_reason on dead_letters (tenant_id, reason);
 
 -- Names this database for as long as its tables live.

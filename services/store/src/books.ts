@@ -104,8 +104,7 @@ export async function keepDeadLetters(client: Client, dead: readonly DeadRecord[
         stage, reason, detail, pipeline_version, original, accepted_at, receipt_id, trace_id)
       select * from unnest($1::bigint[], $2::bigint[], $3::integer[], $4::uuid[], $5::text[], $6::uuid[], $7::text[],
         $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::bigint[], $14::bytea[],
-        $15::timestamptz[], $16::uuid[], $17::text[])
-      on conflict (epoch, raw_seq, ordinal) do update set last_seen_at = now()`,
+        $15::timestamptz[], $16::uuid[], $17::text[])`,
     values: [
       column(({ batch }) => batch.origin?.epoch ?? 0n),
       column(({ batch }) => batch.origin?.sequence ?? 0n),
@@ -122,7 +121,7 @@ export async function keepDeadLetters(client: Client, dead: readonly DeadRecord[
       column(({ pipelineVersion }) => pipelineVersion),
       column(({ original }) => Buffer.from(original)),
       column(({ batch }) => new Date(Number(batch.acceptedAtUs / 1000n))),
-      column(({ call }) => hex(call.receiptId)),
+      column(({ call }) => hex(call.receiptId) || null),
       column(({ call }) => call.traceparent.slice(3, 35) || null),
     ],
   });

@@ -1,3 +1,4 @@
+import { create } from "@bufbuild/protobuf";
 import {
   callAt,
   contentHashAt,
@@ -5,17 +6,19 @@ import {
   ordinalAt,
   uuidAt,
 } from "@chowhound/shared/batch/batch-columns";
-import type {
-  Call,
-  DeadLabel,
-  Enrichment,
-  RecordBatch,
+import {
+  type Call,
+  type DeadLabel,
+  DeadLabelSchema,
+  type Enrichment,
+  type RecordBatch,
 } from "@chowhound/shared/contracts/chowhound/internal/v1/record_batch";
 import { attributesToJson } from "@chowhound/shared/record/attributes-json";
 import { LIMITS } from "@chowhound/shared/record/limits";
 import { timestampUs } from "@chowhound/shared/record/record-version";
 import { RECORD_FIELD, RecordView } from "@chowhound/shared/record/record-view";
-import { structToJson } from "@chowhound/shared/record/struct-json";
+import { StructError, structToJson } from "@chowhound/shared/record/struct-json";
+import { WireError } from "@chowhound/shared/record/wire";
 import type { Candidate } from "./settle-records.ts";
 
 /** One record on its way into the table: the original with what the pipeline changed laid over it. */
@@ -69,10 +72,24 @@ export function readBatch(batch: RecordBatch): { records: IncomingRecord[]; dead
   const dead: DeadRecord[] = [];
   for (let index = 0; index < batch.originals.length; index++) {
     const label = labels.get(index);
-    if (label === undefined) records.push(readRecord(batch, index, enrichments.get(index)));
-    else dead.push(readDead(batch, index, label));
+    if (label !== undefined) {
+      dead.push(readDead(batch, index, label));
+      continue;
+    }
+    try {
+      records.push(readRecord(batch, index, enrichments.get(index)));
+    } catch (error) {
+      if (!(error instanceof WireError || error instanceof StructError)) throw error;
+      dead.push(readDead(batch, index, unreadable(index, error)));
+    }
   }
   return { records, dead };
+}
+
+/** The door has read the record, so this came in behind it, or from software that reads otherwise. */
+function unreadable(index: number, error: Error): DeadLabel {
+  const detail = `not an encoded chowhound.v1.IngestionData: ${error.message}`;
+  return create(DeadLabelSchema, { index, stage: "store", reason: "undecodable_record", detail });
 }
 
 /** The same record as a dead letter of the store. */

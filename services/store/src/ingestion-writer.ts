@@ -19,6 +19,8 @@ export interface WriteResult {
   generation: string;
   /** One outcome per batch, in their order. */
   outcomes: BatchOutcome[];
+  /** For traces: the database as OpenTelemetry names it, such as "postgresql", and how long its COMMIT took. */
+  commit?: { system: string; tookMs: number };
 }
 
 /**
@@ -30,7 +32,7 @@ export interface WriteResult {
  * - The verdicts of a batch add up to its accepted count.
  */
 export interface IngestionWriter {
-  /** Connects and prepares; rejects where the sink is not there yet. Called until it succeeds, and after a failure. */
+  /** Connects and prepares, where that is not done yet; rejects where the sink is not there. Called before each write. */
   open(): Promise<void>;
   write(batches: readonly RecordBatch[]): Promise<WriteResult>;
   close(): Promise<void>;

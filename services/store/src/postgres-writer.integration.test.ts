@@ -190,6 +190,21 @@ describe("PostgresWriter", () => {
     expect(await write(sampleBatch({ records: [{ dataId: "y", data: "mine" }] }))).toEqual([{ stored: 1 }]);
   });
 
+  it("tells a corrected raw payload from what it corrects", async () => {
+    const payload = (text: string): SampleRecord => ({
+      dataId: "p",
+      updatedAtUs: at(1),
+      rawPayload: { content: Buffer.from(text), contentType: "text/plain" },
+    });
+    expect(await write(sampleBatch({ records: [payload("AAA"), payload("BBB")] }))).not.toEqual([
+      { stored: 1, unchanged: 1 },
+    ]);
+    const first = (await client.query("select raw_payload from records")).rows;
+    await client.query("truncate records, invoices, totals");
+    await write(sampleBatch({ records: [payload("BBB")] }), sampleBatch({ records: [payload("AAA")] }));
+    expect((await client.query("select raw_payload from records")).rows).toEqual(first);
+  });
+
   it("does not confuse the uuids of two tenants", async () => {
     const uuid = "0198c0de-0000-7000-8000-00000000000c";
     const records = [
@@ -269,6 +284,25 @@ describe("PostgresWriter", () => {
       tenant_id: "acme",
     });
     expect(rows[0].original.includes("broken")).toBe(true);
+  });
+
+  it("keeps the dead letters of two batches that came under one number", async () => {
+    const origin = { epoch: 7n, sequence: 7n };
+    const dead = { reason: "map_failed" };
+    const [a, b, c] = [1, 2, 3].map(() => sampleBatch({ origin, records: [{ dead }] }));
+    expect(await write(a!, b!)).toEqual([{ dead_lettered: 1 }, { dead_lettered: 1 }]);
+    expect(await write(c!)).toEqual([{ dead_lettered: 1 }]);
+    expect((await client.query("select from dead_letters")).rowCount).toBe(3);
+  });
+
+  it("INV-5: keeps a record whole that it can't read, and lands its neighbours", async () => {
+    const batch = sampleBatch({ records: [{}, {}, {}] });
+    batch.originals[1] = Buffer.from("3a03ffffff", "hex");
+    expect(await write(batch)).toEqual([{ stored: 2, dead_lettered: 1 }]);
+    const { rows } = await client.query("select stage, reason, original from dead_letters");
+    expect(rows).toEqual([
+      { stage: "store", reason: "undecodable_record", original: Buffer.from("3a03ffffff", "hex") },
+    ]);
   });
 
   it("books what dedup dropped", async () => {

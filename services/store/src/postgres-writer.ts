@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import type { RecordBatch } from "@chowhound/shared/contracts/chowhound/internal/v1/record_batch";
 import type { Logger } from "@chowhound/shared/runtime/logger";
 import { Client } from "pg";
@@ -5,7 +6,9 @@ import { bookCounts, claimBatches, GroupCounts, keepDeadLetters } from "./books.
 import { type DeadRecord, type IncomingRecord, readBatch } from "./incoming-record.ts";
 import type { BatchOutcome, IngestionWriter, WriteResult } from "./ingestion-writer.ts";
 import { migrate } from "./migrate.ts";
+import { connectionOptions, endClient } from "./postgres-connection.ts";
 import { PREPARE_CONNECTION, RowWriter } from "./row-writer.ts";
+import { isConflictOfWriters } from "./sql-errors.ts";
 import type { Verdict } from "./verdict.ts";
 
 export interface PostgresWriterOptions {
@@ -16,6 +19,9 @@ export interface PostgresWriterOptions {
   lane: number;
   log: Logger;
 }
+
+/** How often a group is tried again at once when writers got into each other's way. */
+const MAX_CONFLICTS = 10;
 
 /** Verdicts after which sending the same record again changes nothing. */
 const SETTLED = new Set<Verdict>(["stored", "updated", "unchanged", "stale"]);
@@ -28,47 +34,51 @@ export class PostgresWriter implements IngestionWriter {
   readonly #options: PostgresWriterOptions;
   #client: Client | undefined;
   #rows: RowWriter | undefined;
+  #isBroken = false;
 
   constructor(options: PostgresWriterOptions) {
     this.#options = options;
   }
 
   async open(): Promise<void> {
+    if (this.#client !== undefined && !this.#isBroken) return;
     await this.close();
     const { url, statementTimeoutMs, log } = this.#options;
     const client = new Client({
-      connectionString: url,
+      ...connectionOptions(url),
       application_name: "chowhound-store",
       statement_timeout: statementTimeoutMs,
-      connectionTimeoutMillis: 5_000,
-      keepAlive: true,
+      // A server that can't even cancel a statement in time is gone.
+      query_timeout: statementTimeoutMs + 5_000,
     });
-    // A connection that breaks while it is idle shows at the next write.
-    client.on("error", (error) => log.warn({ why: error.message }, "lost a connection to PostgreSQL"));
+    const onLost = (error?: Error): void => {
+      if (this.#client !== client) return;
+      this.#isBroken = true;
+      if (error !== undefined) log.warn({ why: error.message }, "lost a connection to PostgreSQL");
+    };
+    client.on("error", onLost);
+    client.on("end", () => onLost());
+    this.#client = client;
+    this.#isBroken = false;
     try {
       await client.connect();
       await migrate(client, log);
       await client.query(PREPARE_CONNECTION);
     } catch (error) {
-      await client.end().catch(() => {});
+      await this.close();
       throw error;
     }
-    this.#client = client;
     this.#rows = new RowWriter(client);
   }
 
   async write(batches: readonly RecordBatch[]): Promise<WriteResult> {
-    const client = this.#client;
-    const rows = this.#rows;
-    if (client === undefined || rows === undefined) throw new Error("not connected to PostgreSQL");
-    await client.query("begin");
-    try {
-      const result = await this.#transact(client, rows, batches);
-      await client.query("commit");
-      return result;
-    } catch (error) {
-      await client.query("rollback").catch(() => {});
-      throw error;
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.#writeOnce(batches);
+      } catch (error) {
+        if (this.#isBroken || !isConflictOfWriters(error) || attempt === MAX_CONFLICTS) throw error;
+        await sleep(Math.random() * 10 * attempt);
+      }
     }
   }
 
@@ -76,7 +86,25 @@ export class PostgresWriter implements IngestionWriter {
     const client = this.#client;
     this.#client = undefined;
     this.#rows = undefined;
-    await client?.end().catch(() => {});
+    if (client !== undefined) await endClient(client);
+  }
+
+  async #writeOnce(batches: readonly RecordBatch[]): Promise<WriteResult> {
+    const client = this.#client;
+    const rows = this.#rows;
+    if (client === undefined || rows === undefined) throw new Error("not connected to PostgreSQL");
+    try {
+      await client.query("begin");
+      const result = await this.#transact(client, rows, batches);
+      const startedMs = performance.now();
+      await client.query("commit");
+      return { ...result, commit: { system: "postgresql", tookMs: performance.now() - startedMs } };
+    } catch (error) {
+      await client.query("rollback").catch(() => {
+        this.#isBroken = true;
+      });
+      throw error;
+    }
   }
 
   async #transact(client: Client, rows: RowWriter, batches: readonly RecordBatch[]): Promise<WriteResult> {

@@ -5,7 +5,7 @@ import { CopyWriter } from "./copy-binary.ts";
 import { type DeadRecord, type IncomingRecord, toDead } from "./incoming-record.ts";
 import { compareOrder } from "./record-order.ts";
 import { type Candidate, settleRecords } from "./settle-records.ts";
-import { isConcurrentKey, isDataError, isUuidTaken, sanitisedDetail } from "./sql-errors.ts";
+import { isDataError, isUuidTaken, sanitisedDetail } from "./sql-errors.ts";
 import type { Verdict } from "./verdict.ts";
 
 /** What became of the rows of one group. */
@@ -49,7 +49,9 @@ export const PREPARE_CONNECTION = `
     select 0 as n, ${LIST} from records with no data;
   -- The temporary table has no statistics: keep the planner from joining it to all of records.
   set enable_hashjoin = off;
-  set enable_mergejoin = off`;
+  set enable_mergejoin = off;
+  -- A plan made while records was small must not outlive that.
+  set plan_cache_mode = force_custom_plan`;
 
 const COPY = `copy incoming (n, ${LIST}) from stdin (format binary)`;
 
@@ -61,7 +63,7 @@ const UPSERT = {
     on conflict (${KEY}) do update
       set (${LIST}, stored_at) = row(${COLUMNS.map((column) => `excluded.${column}`).join(", ")}, now())
       where ${ORDER("r")} < ${ORDER("excluded")}
-    returning new.uuid, old.uuid is null as inserted,
+    returning new.tenant_id, new.uuid, old.uuid is null as inserted,
       old.content_hash = new.content_hash and old.pipeline_version = new.pipeline_version as same`,
   rowMode: "array",
 };
@@ -75,7 +77,7 @@ const FIND_EQUAL = {
   rowMode: "array",
 };
 
-/** The rows that share a key or a uuid with what is incoming, locked in the order of their uuids. */
+/** The rows that share a key or a uuid with what is incoming, locked in the order of their keys. */
 const LOCK_RELATED = `
   with related as (
     select ${KEY} from incoming join records using (${KEY})
@@ -84,7 +86,7 @@ const LOCK_RELATED = `
     from incoming i join records r on r.tenant_id = i.tenant_id and r.uuid = i.uuid)
   select ${KEY}, encode(uuid_send(r.uuid), 'hex') as uuid, r.version_us, r.content_hash, r.pipeline_version
   from related join records r using (${KEY})
-  order by r.tenant_id, r.uuid for update of r`;
+  order by ${KEY} for update of r`;
 
 const REMOVE = `
   delete from records where (${KEY}) in (select * from unnest($1::text[], $2::text[], $3::text[], $4::text[]))`;
@@ -169,13 +171,16 @@ export class RowWriter {
   }
 
   async #upsert(records: readonly IncomingRecord[], verdicts: Map<IncomingRecord, Verdict>): Promise<void> {
-    const { rows } = await this.#client.query<[string, boolean, boolean | null]>(UPSERT as never);
+    const { rows } = await this.#client.query<[string, string, boolean, boolean | null]>(UPSERT as never);
     const verdictOf = new Map<string, Verdict>();
-    for (const [uuid, inserted, same] of rows)
-      verdictOf.set(uuid.replaceAll("-", ""), inserted ? "stored" : same ? "unchanged" : "updated");
+    for (const [tenantId, uuid, inserted, same] of rows)
+      verdictOf.set(
+        ownUuid(tenantId, uuid.replaceAll("-", "")),
+        inserted ? "stored" : same ? "unchanged" : "updated",
+      );
     const notApplied: number[] = [];
     for (let n = 0; n < records.length; n++) {
-      const verdict = verdictOf.get(records[n]!.uuid);
+      const verdict = verdictOf.get(ownUuid(records[n]!.tenantId, records[n]!.uuid));
       if (verdict === undefined) notApplied.push(n);
       else verdicts.set(records[n]!, verdict);
     }
@@ -200,26 +205,12 @@ export class RowWriter {
     }
     const numberOf = new Map(records.map((record, n) => [record, n]));
     if (winners.length > 0) {
-      await this.#client
-        .query(INSERT_WINNERS, [winners.map((winner) => numberOf.get(winner))])
-        .catch((error: unknown) => {
-          // Another writer was faster: its rows were not there to be locked. The whole group is tried again.
-          throw isUuidTaken(error) || isConcurrentKey(error) ? new ConcurrentWriteError(error) : error;
-        });
+      await this.#client.query(INSERT_WINNERS, [winners.map((winner) => numberOf.get(winner))]);
     }
     for (let n = 0; n < records.length; n++) {
       applied.verdicts.set(records[n]!, verdicts[n]!);
       if (deletions[n]) applied.deletions.add(records[n]!);
     }
-  }
-}
-
-/** Another writer stored one of the keys or uuids meanwhile. Nothing is wrong with the records: try again. */
-export class ConcurrentWriteError extends Error {
-  override name = "ConcurrentWriteError";
-
-  constructor(cause: unknown) {
-    super("another writer stored the same keys meanwhile", { cause });
   }
 }
 
@@ -245,11 +236,17 @@ function collapse(
   const keyOfUuid = new Map<string, string>();
   let uuidsAreDistinct = true;
   for (const record of records) {
-    const key = keyOfUuid.get(record.uuid);
-    if (key === undefined) keyOfUuid.set(record.uuid, record.key);
+    const uuid = ownUuid(record.tenantId, record.uuid);
+    const key = keyOfUuid.get(uuid);
+    if (key === undefined) keyOfUuid.set(uuid, record.key);
     else if (key !== record.key) uuidsAreDistinct = false;
   }
   return { greatest: [...byKey.values()], uuidsAreDistinct };
+}
+
+/** A uuid identifies a record within its tenant. */
+function ownUuid(tenantId: string, uuid: string): string {
+  return `${uuid}/${tenantId}`;
 }
 
 function writeRow(copy: CopyWriter, n: number, record: IncomingRecord): void {

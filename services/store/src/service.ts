@@ -1,4 +1,6 @@
 import { decodeBatch } from "@chowhound/shared/batch/decode-batch";
+import { wrapUndecodable } from "@chowhound/shared/batch/wrap-undecodable";
+import type { RecordBatch } from "@chowhound/shared/contracts/chowhound/internal/v1/record_batch";
 import { retryUntil } from "@chowhound/shared/runtime/backoff";
 import type { ConfigOf } from "@chowhound/shared/runtime/config";
 import type { Service, ServiceRuntime } from "@chowhound/shared/service/run-service";
@@ -13,6 +15,7 @@ import { answerConfirmations } from "./confirm-responder.ts";
 import type { IngestionSink, WriteResult } from "./ingestion-writer.ts";
 import { PostgresSink } from "./postgres-sink.ts";
 import { probeSink } from "./probe-sink.ts";
+import { SinkHealth } from "./sink-health.ts";
 import { VERDICTS } from "./verdict.ts";
 import { WriteLanes } from "./write-lanes.ts";
 
@@ -20,7 +23,6 @@ export type StoreConfig = ConfigOf<typeof settings>;
 
 /** Deliveries after which a batch is written alone, so that it can't take others down with it. */
 const ALONE_AFTER_ATTEMPTS = 3;
-const LATER_MS = 30_000;
 const NEWER_ENVELOPE_MS = 5_000;
 
 /** The store: works off UNIQUE, writes groups of batches, acknowledges after the commit, then tells dedup. */
@@ -35,7 +37,8 @@ export function createStore(
 ): Service {
   const { log, status, meter, signal } = runtime;
   const names = natsNames(config.natsPrefix);
-  const sinkStatus = status.dependency(sink.name);
+  const sinkHealth = new SinkHealth(status.dependency(sink.name));
+  const streamStatus = status.dependency("unique-stream");
   const writers = Array.from({ length: config.writers }, (_, lane) => sink.createWriter(lane));
   let nc: NatsConnection | undefined;
   let consumer: StageConsumer | undefined;
@@ -66,6 +69,7 @@ export function createStore(
     }),
     signal,
     log,
+    health: sinkHealth,
     onCommitted: (result) => {
       count(result);
       if (nc !== undefined) sendCommitNotice(nc, names, result);
@@ -79,34 +83,38 @@ export function createStore(
       delivery.giveBack(NEWER_ENVELOPE_MS);
       return;
     }
-    if (decoded.kind === "undecodable" || decoded.batch.origin === undefined) {
-      const detail = decoded.kind === "undecodable" ? decoded.detail : "not from an enricher";
+    const batch = decoded.kind === "batch" && decoded.batch.origin !== undefined ? decoded.batch : undefined;
+    if (batch === undefined) {
       log.error(
-        { sequence: delivery.sequence, detail },
-        "given back: not a batch; something else publishes here",
+        { sequence: delivery.sequence },
+        "a message is no batch of this mesh; it becomes a dead letter",
       );
-      delivery.giveBack(LATER_MS);
-      return;
     }
+    const kept =
+      batch ?? keepWhole(delivery, decoded.kind === "undecodable" ? decoded.detail : "not enriched");
+    delivery.trace?.describe(kept);
     lanes.add({
-      batch: decoded.batch,
+      batch: kept,
       delivery,
-      records: decoded.batch.originals.length,
+      records: kept.originals.length,
       bytes: delivery.bytes.length,
       alone: delivery.attempt > ALONE_AFTER_ATTEMPTS,
     });
   };
 
   const openWriters = async (): Promise<void> => {
-    await retryUntil(() => Promise.all(writers.map((writer) => writer.open())), {
+    const openAll = async (): Promise<void> => {
+      for (const writer of writers) await writer.open();
+    };
+    await retryUntil(openAll, {
       signal,
       onFailure: (error, retryInMs) => {
         const why = (error as Error).message;
-        sinkStatus.down(why);
+        sinkHealth.probed(why);
         log.warn({ why, retryInMs }, `waiting for ${sink.name}`);
       },
     });
-    sinkStatus.up();
+    sinkHealth.probed(undefined);
     log.info({ writers: writers.length }, `connected to ${sink.name}`);
   };
 
@@ -115,7 +123,7 @@ export function createStore(
       const connecting = connectNats({ url: config.natsUrl, name: "chowhound-store", log, status, signal });
       [nc] = await Promise.all([connecting, openWriters()]);
       confirmations = answerConfirmations(nc, names, sink, log);
-      void probeSink(sink, sinkStatus, { log, signal });
+      void probeSink(sink, sinkHealth, { log, signal });
       consumer = new StageConsumer({
         nc,
         names,
@@ -125,6 +133,7 @@ export function createStore(
         ackWaitMs: config.ackWaitMs,
         maxHeld: config.maxHeld,
         log,
+        dependency: streamStatus,
         onDelivery,
       });
       if (isPaused) consumer.pause();
@@ -146,4 +155,9 @@ export function createStore(
     },
     lag: async () => (await consumer?.lag()) ?? [],
   };
+}
+
+/** What is no batch, as a batch of one dead record. Its epoch is negative: the number is none of RAW. */
+function keepWhole({ bytes, epoch, sequence, storedAtMs }: Delivery, why: string): RecordBatch {
+  return wrapUndecodable(bytes, { epoch: -epoch, sequence: BigInt(sequence) }, storedAtMs, "store", why);
 }

@@ -1,6 +1,8 @@
 import { DatabaseError } from "pg";
 
 const UNIQUE_VIOLATION = "23505";
+/** Serialization failure, deadlock. */
+const CONFLICTS_OF_WRITERS = new Set(["40001", "40P01"]);
 const UUID_CONSTRAINT = "records_uuid";
 const KEY_CONSTRAINT = "records_key";
 /** Data exceptions, integrity violations, program limits: the value is at fault, and would be the next time too. */
@@ -14,6 +16,15 @@ export function isUuidTaken(error: unknown): boolean {
 /** Another writer stored the same key at the same time. */
 export function isConcurrentKey(error: unknown): boolean {
   return isViolationOf(error, KEY_CONSTRAINT);
+}
+
+/** Writers got into each other's way; nothing is wrong with records or database, and at once it may go well. */
+export function isConflictOfWriters(error: unknown): boolean {
+  return (
+    isUuidTaken(error) ||
+    isConcurrentKey(error) ||
+    (error instanceof DatabaseError && CONFLICTS_OF_WRITERS.has(error.code ?? ""))
+  );
 }
 
 /** The database refused a value; every other error says nothing about the records and is tried again. */
@@ -34,7 +45,7 @@ export function sanitisedDetail(error: DatabaseError): string {
     ["constraint", error.constraint],
     ["type", error.dataType],
   ].filter(([, value]) => value !== undefined && value !== "");
-  const message = error.message.replace(/"[^"]*"|'[^']*'|: .*$/g, (quoted) =>
+  const message = error.message.replace(/"[^"]*"|'[^']*'|(?::|\n).*$/gs, (quoted) =>
     quoted === `"${error.constraint}"` || quoted === `"${error.column}"` || quoted === `"${error.table}"`
       ? quoted
       : "…",

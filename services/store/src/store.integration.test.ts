@@ -190,6 +190,51 @@ describe("store", () => {
     expect(await messagesLeft()).toBe(1);
   });
 
+  it("keeps what is no batch as a dead letter, and books it under no number of RAW", async () => {
+    await startStore();
+    await js.publish(natsNames(prefix).subject("unique", 0), "nonsense");
+    await publish(sampleBatch({ records: [{}] }));
+    await vi.waitFor(async () => expect(await messagesLeft()).toBe(0), WAIT);
+    const { rows } = await client.query(
+      "select stage, reason, original, raw_seq, epoch < 0 as foreign from dead_letters",
+    );
+    expect(rows).toEqual([
+      {
+        stage: "store",
+        reason: "undecodable_batch",
+        original: Buffer.from("nonsense"),
+        raw_seq: "1",
+        foreign: true,
+      },
+    ]);
+    expect(await count("records")).toBe(1);
+    expect(await count("invoices where accepted = dead_lettered + stored")).toBe(2);
+  });
+
+  it("is not SERVING while the database takes no writes, and is again when it does", async () => {
+    const store = await startStore();
+    await publish(sampleBatch({ records: [{}] }));
+    await vi.waitFor(async () => expect(await count("records")).toBe(1), WAIT);
+    const admin = new Client({ connectionString: inject("postgresUrl") });
+    await admin.connect();
+    const name = new URL(database.url).pathname.slice(1);
+    const readOnly = async (value: string): Promise<void> => {
+      await admin.query(`alter database ${name} set default_transaction_read_only = ${value}`);
+      await admin.query(
+        "select pg_terminate_backend(pid) from pg_stat_activity where datname = $1 and application_name like 'chowhound-store%'",
+        [name],
+      );
+    };
+    await readOnly("on");
+    await publish(sampleBatch({ records: [{}] }));
+    await vi.waitFor(() => expect(store.status.waitingFor.join()).toContain("read-only"), WAIT);
+    expect(store.status.isServing).toBe(false);
+    await readOnly("off");
+    await admin.end();
+    await vi.waitFor(async () => expect(await count("records")).toBe(2), WAIT);
+    await vi.waitFor(() => expect(store.status.isServing).toBe(true), WAIT);
+  });
+
   it("lands the neighbours of a batch that fails again and again, and keeps trying that batch", async () => {
     await startStore();
     const broken = sampleBatch({ records: [{}] });

@@ -2,8 +2,11 @@ import type { RecordBatch } from "@chowhound/shared/contracts/chowhound/internal
 import { backoffMs, pause } from "@chowhound/shared/runtime/backoff";
 import type { Logger } from "@chowhound/shared/runtime/logger";
 import type { Delivery } from "@chowhound/shared/stream/stage-consumer";
+import { startWriteTrace } from "@chowhound/shared/telemetry/write-trace";
 import type { BatchGrouper, Weighed } from "./batch-grouper.ts";
 import type { IngestionWriter, WriteResult } from "./ingestion-writer.ts";
+import type { SinkHealth } from "./sink-health.ts";
+import { traceCommit } from "./trace-commit.ts";
 
 /** A batch with the delivery that is acknowledged once the batch is committed. */
 export interface HeldBatch extends Weighed {
@@ -18,6 +21,7 @@ export interface WriteLanesOptions {
   /** What waits for the sink gives up when this is aborted. */
   signal: AbortSignal;
   log: Logger;
+  health: SinkHealth;
   onCommitted(result: WriteResult): void;
 }
 
@@ -68,30 +72,34 @@ export class WriteLanes {
   }
 
   async #write(writer: IngestionWriter, group: readonly HeldBatch[]): Promise<void> {
-    const { signal, log, onCommitted } = this.#options;
+    const { signal, log, health, onCommitted } = this.#options;
+    const stages = group.map(({ delivery }) => delivery.trace);
+    const trace = startWriteTrace(stages);
     const giveBack = (): void => {
+      trace?.end("given_back");
       const delayMs = group.length === 1 ? GIVE_BACK_ALONE_MS : GIVE_BACK_MS;
       for (const { delivery } of group) delivery.giveBack(delayMs);
     };
     let failuresWhileUp = 0;
     for (let attempt = 0; ; attempt++) {
+      let isOpen = false;
       try {
+        await writer.open();
+        isOpen = true;
         const result = await writer.write(group.map(({ batch }) => batch));
+        traceCommit(trace, stages, result);
         for (const { delivery } of group) delivery.ack();
         onCommitted(result);
+        health.wrote(undefined);
         return;
       } catch (error) {
         const retryInMs = backoffMs(attempt);
-        log.warn(
-          { why: (error as Error).message, batches: group.length, retryInMs },
-          "writing failed, trying again",
-        );
+        const why = (error as Error).message;
+        health.wrote(why);
+        trace?.attemptFailed(isOpen ? "write_failed" : "not_connected");
+        log.warn({ why, batches: group.length, retryInMs }, "writing failed, trying again");
+        if (isOpen && ++failuresWhileUp === MAX_FAILURES_WHILE_UP) return giveBack();
         if (!(await pause(retryInMs, signal))) return giveBack();
-        const isUp = await writer.open().then(
-          () => true,
-          () => false,
-        );
-        if (isUp && ++failuresWhileUp === MAX_FAILURES_WHILE_UP) return giveBack();
       }
     }
   }

@@ -21,20 +21,24 @@ function hashParts(parts: readonly (Buffer | string)[]): Buffer {
 }
 
 /**
- * The canonical hash of what the source said: data, metadata, metadata_type, lang and attributes as received. Uuid,
- * times, the raw payload and what a pipeline adds are not part of it.
+ * The canonical hash of what the source said: data, metadata, metadata_type, lang, attributes and the raw payload as
+ * received. Uuid, times and what a pipeline adds are not part of it.
  *
  * @param metadataJson from `structToJson`, "{}" where there is no metadata
  * @param attributesJson from `attributesToJson`
  */
 export function contentHash(view: RecordView, metadataJson: string, attributesJson: string): Buffer {
-  return hashParts([
+  const parts = [
     view.slice(RECORD_FIELD.data),
     metadataJson,
     view.slice(RECORD_FIELD.metadataType),
     view.slice(RECORD_FIELD.lang),
     attributesJson,
-  ]);
+  ];
+  const payload = view.rawPayload();
+  if (payload !== undefined && payload.content.length + payload.contentType.length > 0)
+    parts.push(payload.content, payload.contentType);
+  return hashParts(parts);
 }
 
 /** What a fingerprint speaks of: a record under one key with one content, processed by one pipeline version. */

@@ -266,14 +266,14 @@ describe("splitRequest", () => {
           toBinary(IngestStreamRequestSchema, create(IngestStreamRequestSchema, second)),
         ]);
         const expected = fromBinary(IngestStreamRequestSchema, streamed);
-        const split = splitRequest(streamed);
+        const split = splitRequest(streamed, 5_000);
         expect(split.batchNumber).toBe(expected.batchNumber);
         expect(split.records.map((bytes) => fromBinary(IngestionDataSchema, bytes))).toEqual(
           expected.records,
         );
 
         const unary = toBinary(IngestRequestSchema, create(IngestRequestSchema, { records: first.records }));
-        expect(splitRequest(unary)).toEqual({
+        expect(splitRequest(unary, 5_000)).toEqual({
           records: first.records.map(encode).map(bare),
           batchNumber: 0n,
         });
@@ -289,17 +289,26 @@ describe("splitRequest", () => {
     const request = Buffer.concat(
       [good, bad, good].flatMap((bytes) => [Buffer.from([0x0a, bytes.length]), bytes]),
     );
-    expect(splitRequest(request).records).toEqual([good, bad, good]);
+    expect(splitRequest(request, 5_000).records).toEqual([good, bad, good]);
+  });
+
+  test("stops where there are more records than it was told", () => {
+    const request = Buffer.from("0a00".repeat(10), "hex");
+    expect(splitRequest(request, 10).records).toHaveLength(10);
+    expect(splitRequest(Buffer.concat([request, Buffer.from("garbage")]), 9).records).toHaveLength(10);
+    expect(splitRequest(request, 4).records).toHaveLength(5);
   });
 
   test("throws nothing but WireError, whatever the bytes", () => {
     fc.assert(
       fc.property(
         fc.uint8Array({ maxLength: 60 }),
-        (bytes) => void onlyWireErrors(() => splitRequest(bytes)),
+        (bytes) => void onlyWireErrors(() => splitRequest(bytes, 5_000)),
       ),
       { numRuns: 2_000 },
     );
-    expect(() => splitRequest(Buffer.from([0x08, 1]))).toThrow("the field records has the wire type 0");
+    expect(() => splitRequest(Buffer.from([0x08, 1]), 5_000)).toThrow(
+      "the field records has the wire type 0",
+    );
   });
 });

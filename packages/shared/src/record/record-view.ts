@@ -187,13 +187,17 @@ function readTwoFields(bytes: Buffer, start: number, end: number): [Buffer, Buff
 
 /**
  * Where the records of an IngestRequest or IngestStreamRequest lie: their bytes, not copied, and the batch number.
+ * It stops at the first record beyond `maxRecords`: then there is one more, and what follows has not been looked at.
  * Throws WireError where the bytes are not a well-formed request.
  */
-export function splitRequest(request: Uint8Array): { records: Uint8Array[]; batchNumber: bigint } {
+export function splitRequest(
+  request: Uint8Array,
+  maxRecords: number,
+): { records: Uint8Array[]; batchNumber: bigint } {
   const records: Uint8Array[] = [];
   let batchNumber = 0n;
   const reader = new WireReader(request);
-  while (!reader.done) {
+  while (!reader.done && records.length <= maxRecords) {
     const tag = reader.uint32();
     const number = fieldNumber(tag);
     const wireType = tag & 7;

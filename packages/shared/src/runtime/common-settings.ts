@@ -1,8 +1,28 @@
-import { duration, oneOf, port, size, text, url } from "./config.ts";
+import { duration, matching, oneOf, port, ratio, size, text, url } from "./config.ts";
 import { LOG_LEVELS } from "./logger.ts";
+
+const otlpEndpoint = (env: string, doc: string) =>
+  url(env, ["http:", "https:"], { doc, fallback: "", secret: true });
+
+/** What is traced and where it goes; OpenTelemetry's other variables work too (docs/tracing.md). */
+export const telemetrySettings = {
+  otlpEndpoint: otlpEndpoint(
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "the OTLP collector that spans are sent to; empty: nothing is traced",
+  ),
+  otlpTracesEndpoint: otlpEndpoint(
+    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+    "the same with its full path, for spans alone",
+  ),
+  traceRatio: ratio("CHOWHOUND_TRACE_RATIO", {
+    doc: "the share that is traced of the calls without a trace context; the others are traced if their context says so",
+    fallback: "0.01",
+  }),
+};
 
 /** Settings that every service has. */
 export const processSettings = {
+  ...telemetrySettings,
   logLevel: oneOf("CHOWHOUND_LOG_LEVEL", LOG_LEVELS, { doc: "how much is logged", fallback: "info" }),
   adminHost: text("CHOWHOUND_ADMIN_HOST", {
     doc: "address of the admin port (health, reflection, AdminService); it has no authentication, keep it private",
@@ -22,7 +42,7 @@ export const natsSettings = {
     fallback: "nats://127.0.0.1:4222",
     secret: true,
   }),
-  natsPrefix: text("CHOWHOUND_NATS_PREFIX", {
+  natsPrefix: matching("CHOWHOUND_NATS_PREFIX", /^[A-Za-z0-9_-]{1,32}$/, "1 to 32 letters, digits, - and _", {
     doc: "begins the names of streams, subjects and buckets, so that several meshes can share a server",
     fallback: "chowhound",
   }),

@@ -10,6 +10,7 @@ import {
   list,
   oneOf,
   port,
+  ratio,
   readConfig,
   type Setting,
   size,
@@ -153,6 +154,19 @@ describe("forms", () => {
     expect(read(flag("F", { doc }), value)).toBe(expected);
   });
 
+  test.each<[string, number | "refused"]>([
+    ["0", 0],
+    ["1", 1],
+    ["0.01", 0.01],
+    ["1.1", "refused"],
+    ["-0.1", "refused"],
+    [".5", "refused"],
+    ["1e-1", "refused"],
+    ["50%", "refused"],
+  ])("a ratio: %j", (value, expected) => {
+    expect(read(ratio("R", { doc }), value)).toBe(expected);
+  });
+
   test.each<[string, readonly string[]]>([
     ["a", ["a"]],
     [" a , b,,c ", ["a", "b", "c"]],
@@ -169,6 +183,13 @@ describe("forms", () => {
     ["nats", false],
   ])("a URL: %j", (value, isValid) => {
     expect(read(url("U", ["nats:", "tls:"], { doc }), value)).toBe(isValid ? value : "refused");
+  });
+
+  test("a URL may be left out where its fallback is empty", () => {
+    const optional = { u: url("U", ["http:"], { doc, fallback: "" }) };
+    expect(readConfig(optional, {})).toEqual({ u: "" });
+    expect(() => readConfig(optional, { U: "host:4318" })).toThrow("U: ");
+    expect(() => readConfig({ u: url("U", ["http:"], { doc }) }, { U: "" })).toThrow("U is missing");
   });
 
   test("no number is ever outside its bounds, whatever the text", () => {

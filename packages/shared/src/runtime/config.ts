@@ -78,6 +78,11 @@ export function text(env: string, described: Described): Setting<string> {
   return setting(env, described, "a text", (value) => value);
 }
 
+/** A text that matches `pattern`, which `form` puts into words. */
+export function matching(env: string, pattern: RegExp, form: string, described: Described): Setting<string> {
+  return setting(env, described, form, (value) => (pattern.test(value) ? value : undefined));
+}
+
 export function oneOf<const T extends string>(
   env: string,
   choices: readonly T[],
@@ -118,11 +123,19 @@ export function list(env: string, described: Described): Setting<readonly string
 export function url(env: string, protocols: readonly string[], described: Described): Setting<string> {
   const form = `a URL that starts with ${protocols.map((protocol) => `${protocol}//`).join(" or ")}`;
   return setting(env, described, form, (value) =>
-    URL.canParse(value) && protocols.includes(new URL(value).protocol) ? value : undefined,
+    // Empty is a value only where it is the fallback.
+    value === "" || (URL.canParse(value) && protocols.includes(new URL(value).protocol)) ? value : undefined,
   );
 }
 
 const DURATION_UNITS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 } as const;
+
+/** A share such as "0.01". */
+export function ratio(env: string, described: Described): Setting<number> {
+  return setting(env, described, "a number from 0 to 1", (value) =>
+    within(/^\d(\.\d{1,9})?$/.test(value) ? Number(value) : Number.NaN, 0, 1),
+  );
+}
 
 /** A duration such as "5ms", "30s", "2m"; the value is milliseconds. */
 export function duration(env: string, minMs: number, maxMs: number, described: Described): Setting<number> {

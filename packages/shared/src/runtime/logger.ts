@@ -7,6 +7,20 @@ export type LogLevelName = (typeof LOG_LEVELS)[number];
 
 const URL_CREDENTIALS = /:\/\/[^\s"/@]+@/g;
 
+/** What a log says of an error. Libraries hang more on theirs, PostgreSQL's for one the values of the row at fault. */
+function describeError(error: unknown): unknown {
+  if (!(error instanceof Error)) return error;
+  const { name, message, stack, cause } = error;
+  const { code } = error as { code?: unknown };
+  return {
+    name,
+    message,
+    ...(code !== undefined && { code }),
+    stack,
+    ...(cause !== undefined && { cause: describeError(cause) }),
+  };
+}
+
 /** Structured logs as JSON lines on standard error: level, time, service, message. Record contents never go in. */
 export function createLogger(service: string, level: LogLevelName): Logger {
   return pino(
@@ -16,6 +30,7 @@ export function createLogger(service: string, level: LogLevelName): Logger {
       messageKey: "message",
       timestamp: stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
+      serializers: { err: describeError },
       // Whatever an error carries along, a key or a password never reaches the log.
       redact: { paths: ["authorization", "*.authorization", "password", "*.password"], censor: "[redacted]" },
     },

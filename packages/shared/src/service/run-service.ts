@@ -6,6 +6,7 @@ import { createLogger, type Logger } from "../runtime/logger.ts";
 import { Meter } from "../runtime/meter.ts";
 import { ServiceState, ServiceStatus } from "../runtime/service-status.ts";
 import type { ConsumerLag } from "../stream/stage-consumer.ts";
+import { startTelemetry } from "../telemetry/start-telemetry.ts";
 
 /** What a service gets from its process. */
 export interface ServiceRuntime {
@@ -40,7 +41,7 @@ const EXIT_DRAIN_TIMEOUT = 1;
 const EXIT_CONFIG = 78;
 
 /**
- * The life of every service process: configuration → logger → admin port → start → SIGTERM, SIGINT or the Drain call →
+ * The life of every service process: configuration → logger → telemetry → admin port → start → SIGTERM, SIGINT or the Drain call →
  * drain under one deadline → exit code 0. Code 78: invalid configuration. Code 1: anything else that went wrong.
  */
 export async function runService<S extends Settings>(definition: ServiceDefinition<S>): Promise<void> {
@@ -52,6 +53,11 @@ export async function runService<S extends Settings>(definition: ServiceDefiniti
   }
   const config = readConfigOrExit(definition.settings);
   const log = createLogger(definition.name, config.logLevel);
+  const telemetry = await startTelemetry(config, {
+    service: definition.name,
+    version: packageJson.version,
+    log,
+  });
   const status = new ServiceStatus();
   const meter = new Meter();
   const givingUp = new AbortController();
@@ -73,6 +79,7 @@ export async function runService<S extends Settings>(definition: ServiceDefiniti
     try {
       await service.drain();
       await admin?.close();
+      await telemetry.stop();
     } catch (error) {
       log.error({ err: error }, "draining failed");
       process.exit(1);

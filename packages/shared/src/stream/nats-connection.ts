@@ -28,6 +28,8 @@ export async function connectNats(options: {
         ...(server.protocol === "tls:" ? { tls: {} } : {}),
         name: options.name,
         maxReconnectAttempts: -1,
+        // A server that comes back with other passwords for a while must not end the connection for good.
+        ignoreAuthErrorAbort: true,
         reconnectTimeWait: 250,
         reconnectJitter: 250,
         pingInterval: 5_000,

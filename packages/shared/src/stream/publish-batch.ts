@@ -1,6 +1,8 @@
 import { JetStreamApiError, type JetStreamClient } from "@nats-io/jetstream";
+import { headers, type MsgHdrs } from "@nats-io/transport-node";
 import { type Backoff, backoffMs, pause } from "../runtime/backoff.ts";
 import type { Logger } from "../runtime/logger.ts";
+import type { SendTrace } from "../telemetry/send-trace.ts";
 
 /** JetStream's error codes for a stream that takes no more: maximum bytes, messages, or the account's storage. */
 const FULL_CODES = new Set([10077, 10047, 10023, 10028]);
@@ -13,9 +15,26 @@ export function isStreamFull(error: unknown): boolean {
   return error instanceof JetStreamApiError && FULL_CODES.has(error.code);
 }
 
+/** Why a publish failed, as a span tells it. */
+export function sendFailure(error: unknown): "stream_full" | "not_acknowledged" {
+  return isStreamFull(error) ? "stream_full" : "not_acknowledged";
+}
+
 /** Publishes once and waits for JetStream's acknowledgement. Rejects where it doesn't come. */
-export async function publishOnce(js: JetStreamClient, subject: string, bytes: Uint8Array): Promise<void> {
-  await js.publish(subject, bytes, { timeout: PUBLISH_TIMEOUT_MS, retries: 0 });
+export async function publishOnce(
+  js: JetStreamClient,
+  subject: string,
+  bytes: Uint8Array,
+  trace?: SendTrace,
+): Promise<void> {
+  const options = { timeout: PUBLISH_TIMEOUT_MS, retries: 0 };
+  await js.publish(subject, bytes, trace === undefined ? options : { ...options, headers: toHeaders(trace) });
+}
+
+function toHeaders(trace: SendTrace): MsgHdrs {
+  const result = headers();
+  for (const [name, value] of Object.entries(trace.headers)) result.set(name, value);
+  return result;
 }
 
 /**
@@ -26,17 +45,22 @@ export async function publishUntilAcknowledged(
   js: JetStreamClient,
   subject: string,
   bytes: Uint8Array,
-  { log, signal }: { log: Logger; signal: AbortSignal },
+  { log, signal, trace }: { log: Logger; signal: AbortSignal; trace?: SendTrace | undefined },
 ): Promise<boolean> {
   for (let attempt = 0; ; attempt++) {
     try {
-      await publishOnce(js, subject, bytes);
+      await publishOnce(js, subject, bytes, trace);
+      trace?.end();
       return true;
     } catch (error) {
       const retryInMs = backoffMs(attempt, BACKOFF);
       const why = isStreamFull(error) ? "the stream is full" : (error as Error).message;
       log.warn({ subject, why, retryInMs }, "publishing failed");
-      if (!(await pause(retryInMs, signal))) return false;
+      trace?.attemptFailed(sendFailure(error));
+      if (!(await pause(retryInMs, signal))) {
+        trace?.end(sendFailure(error));
+        return false;
+      }
     }
   }
 }

@@ -94,6 +94,7 @@ test("a publisher and a consumer work on after a crash, and nothing acknowledged
     stream: "raw",
     streamOptions,
     stage: "stage",
+    dependency: status.dependency("raw-stream"),
     ackWaitMs: 2_000,
     maxHeld: 20,
     log,
@@ -132,7 +133,9 @@ test("a publisher and a consumer work on after a crash, and nothing acknowledged
   expect(acknowledged.filter((text) => !delivered.has(text))).toEqual([]);
   expect(epochs.size).toBe(1);
   await consumer.drain();
-  expect((await consumer.lag())[0]).toMatchObject({ pendingBatches: 0, unacknowledgedBatches: 0 });
+  await vi.waitFor(async () =>
+    expect((await consumer.lag())[0]).toMatchObject({ pendingBatches: 0, unacknowledgedBatches: 0 }),
+  );
 });
 
 test("a consumer holds no more than it has room for, also across a reconnect in the midst of a fetch", async () => {
@@ -145,6 +148,7 @@ test("a consumer holds no more than it has room for, also across a reconnect in 
     stream: "raw",
     streamOptions,
     stage: "stage",
+    dependency: status.dependency("raw-stream"),
     ackWaitMs: 30_000,
     maxHeld: 10,
     log,
@@ -174,4 +178,29 @@ test("a consumer holds no more than it has room for, also across a reconnect in 
   );
   await consumer.drain();
   clearInterval(settling);
+});
+
+test("a drain ends in seconds while the server is away", async () => {
+  const { url } = await startServer();
+  nc = await connectTo(url);
+  const consumer = new StageConsumer({
+    nc,
+    names,
+    stream: "raw",
+    streamOptions,
+    stage: "stage",
+    dependency: status.dependency("raw-stream"),
+    ackWaitMs: 30_000,
+    maxHeld: 10,
+    log,
+    onDelivery: (delivery) => delivery.ack(),
+  });
+  await consumer.start();
+  await crash();
+  await vi.waitFor(() => expect(status.waitingFor.join()).toContain("nats"), 5_000);
+  const drained = await Promise.race([
+    consumer.drain().then(() => true),
+    new Promise((resolve) => setTimeout(resolve, 10_000, false)),
+  ]);
+  expect(drained).toBe(true);
 });

@@ -1,8 +1,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { type JetStreamManager, jetstream, jetstreamManager } from "@nats-io/jetstream";
-import { connect, type NatsConnection } from "@nats-io/transport-node";
+import { connect, headers, type NatsConnection } from "@nats-io/transport-node";
 import { pino } from "pino";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, test, vi } from "vitest";
+import { ServiceStatus } from "../runtime/service-status.ts";
+import { TRACE_HEADER } from "../telemetry/trace-header.ts";
 import { freshPrefix } from "../testing/test-servers.ts";
 import { type Delivery, StageConsumer, type StageConsumerOptions } from "./stage-consumer.ts";
 import { ensureStream, type NatsNames, natsNames, streamEpoch } from "./topology.ts";
@@ -43,6 +45,7 @@ function createConsumer(options: Partial<StageConsumerOptions> = {}): StageConsu
     stream: "raw",
     streamOptions,
     stage: "stage",
+    dependency: new ServiceStatus().dependency("raw-stream"),
     ackWaitMs,
     maxHeld: 10,
     log: pino({ enabled: false }),
@@ -74,6 +77,21 @@ async function unacknowledged(consumer: StageConsumer): Promise<number> {
 }
 
 describe("in quiet", () => {
+  test("delivers messages with any headers, and traces only what a trace header names", async () => {
+    await ensureStream(nc, names, "raw", streamOptions);
+    const traced = headers();
+    traced.set(TRACE_HEADER, "0=00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
+    const nonsense = headers();
+    nonsense.set(TRACE_HEADER, "nonsense");
+    const malformed = headers();
+    Object.assign(malformed, { encode: () => Buffer.from("NATS/1.0\r\nnot a (key): x\r\n\r\n") });
+    for (const each of [malformed, nonsense, traced])
+      await jetstream(nc).publish(names.subject("raw", 0), "message", { headers: each });
+    await startConsumer();
+    await vi.waitFor(() => expect(received).toHaveLength(3), 5_000);
+    expect(received.map(({ trace }) => trace !== undefined)).toEqual([false, false, true]);
+  });
+
   test("delivers every message once and empties the stream", async () => {
     const epoch = streamEpoch(await ensureStream(nc, names, "raw", streamOptions));
     await publish(200);
@@ -126,9 +144,9 @@ describe("in quiet", () => {
     await publish(10);
     await vi.waitFor(() => expect(received).toHaveLength(4));
     // While messages come in, the server's count of what is pending may lag behind for a moment.
-    await vi.waitFor(async () => {
-      expect((await consumer.lag())[0]).toMatchObject({ pendingBatches: 6, unacknowledgedBatches: 4 });
-    });
+    await vi.waitFor(async () =>
+      expect((await consumer.lag())[0]).toMatchObject({ pendingBatches: 6, unacknowledgedBatches: 4 }),
+    );
   });
 });
 
@@ -159,7 +177,7 @@ describe("a held delivery", () => {
     await sleep(3.5 * ackWaitMs);
     expect(texts()).toEqual(numbered(3));
     for (const delivery of received) delivery.ack();
-    expect(await unacknowledged(consumer)).toBe(0);
+    await vi.waitFor(async () => expect(await unacknowledged(consumer)).toBe(0));
   });
 
   test("is settled once: what is called later has no effect", async () => {
@@ -171,7 +189,7 @@ describe("a held delivery", () => {
     received[0]!.ack();
     await sleep(300);
     expect(received).toHaveLength(1);
-    expect(await unacknowledged(consumer)).toBe(0);
+    await vi.waitFor(async () => expect(await unacknowledged(consumer)).toBe(0));
   });
 });
 
@@ -182,13 +200,13 @@ describe("bounds", () => {
     await vi.waitFor(() => expect(received).toHaveLength(8));
     await sleep(1_200);
     expect(received).toHaveLength(8);
-    expect(await unacknowledged(consumer)).toBe(8);
+    await vi.waitFor(async () => expect(await unacknowledged(consumer)).toBe(8));
 
     for (const delivery of received.slice(0, 5)) delivery.ack();
     await vi.waitFor(() => expect(received).toHaveLength(13));
     await sleep(200);
     expect(texts()).toEqual(numbered(13));
-    expect(await unacknowledged(consumer)).toBe(8);
+    await vi.waitFor(async () => expect(await unacknowledged(consumer)).toBe(8));
   });
 
   test("works with room for one", async () => {
@@ -255,7 +273,9 @@ describe("draining", () => {
     expect(isDrained).toBe(false);
     received[2]!.ack();
     await drained;
-    expect((await consumer.lag())[0]).toMatchObject({ pendingBatches: 0, unacknowledgedBatches: 1 });
+    await vi.waitFor(async () =>
+      expect((await consumer.lag())[0]).toMatchObject({ pendingBatches: 0, unacknowledgedBatches: 1 }),
+    );
 
     await publish(2, 3);
     await sleep(300);
@@ -273,10 +293,12 @@ describe("draining", () => {
     await consumer.drain();
     const count = received.length;
     await publishing;
-    expect((await consumer.lag())[0]).toMatchObject({
-      pendingBatches: 500 - count,
-      unacknowledgedBatches: 0,
-    });
+    await vi.waitFor(async () =>
+      expect((await consumer.lag())[0]).toMatchObject({
+        pendingBatches: 500 - count,
+        unacknowledgedBatches: 0,
+      }),
+    );
     expect(texts()).toEqual(numbered(count));
     // The next process takes over where this one ended.
     await startConsumer({ onDelivery });
@@ -343,7 +365,7 @@ describe("binding anew", () => {
     await publish(1, 2);
     await vi.waitFor(() => expect(texts()[4]).toBe("message 2"));
     received[4]!.ack();
-    expect(await unacknowledged(consumer)).toBe(0);
+    await vi.waitFor(async () => expect(await unacknowledged(consumer)).toBe(0));
   });
 
   test("with another ack_wait: the durable takes it over", async () => {

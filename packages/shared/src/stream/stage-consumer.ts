@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import {
   AckPolicy,
   type Consumer,
@@ -10,6 +11,9 @@ import {
 import { type NatsConnection, nanos } from "@nats-io/transport-node";
 import { backoffMs, pause, retryUntil } from "../runtime/backoff.ts";
 import type { Logger } from "../runtime/logger.ts";
+import type { Dependency } from "../runtime/service-status.ts";
+import { type StageTrace, startStageTrace } from "../telemetry/stage-trace.ts";
+import { TRACE_HEADER } from "../telemetry/trace-header.ts";
 import { StuckWatch } from "./stuck-watch.ts";
 import {
   ensureStream,
@@ -37,6 +41,8 @@ export interface Delivery {
   storedAtMs: number;
   /** 1 on the first delivery. */
   attempt: number;
+  /** What is told of the sampled calls in it, ended by `ack` and `giveBack`; undefined where there are none. */
+  trace?: StageTrace | undefined;
   /** The work is done and safe downstream. */
   ack(): void;
   /** Deliver again after a wait. */
@@ -55,6 +61,8 @@ export interface StageConsumerOptions {
   /** Deliveries held at once; times the size of a message, this bounds the stage's memory. */
   maxHeld: number;
   log: Logger;
+  /** Follows whether the stream can be worked off. */
+  dependency: Dependency;
   /** Takes a delivery over; ack or giveBack may come later. Must not throw. */
   onDelivery(delivery: Delivery): void;
 }
@@ -62,6 +70,7 @@ export interface StageConsumerOptions {
 /** Deliveries that all replicas of a stage hold together at most. */
 const MAX_ACK_PENDING = 256;
 const LOOK_MS = 5_000;
+const FLUSH_MS = 1_000;
 /** How long one fetch waits for messages; pause and drain let it end first. */
 const FETCH_MS = 1_000;
 
@@ -89,14 +98,18 @@ export class StageConsumer {
 
   /** Waits for its stream, then works in the background. Resolves early where `drain` is called meanwhile. */
   async start(): Promise<void> {
-    const { ackWaitMs, stage, log } = this.#options;
+    const { ackWaitMs, stage, dependency, log } = this.#options;
     const { signal } = this.#stopping;
     const bound = await retryUntil(() => this.#bind(), {
       signal,
-      onFailure: (error, retryInMs) =>
-        log.warn({ stage, why: (error as Error).message, retryInMs }, "waiting for the stream to work off"),
+      onFailure: (error, retryInMs) => {
+        const why = (error as Error).message;
+        dependency.down(why);
+        log.warn({ stage, why, retryInMs }, "waiting for the stream to work off");
+      },
     }).catch(() => undefined);
     if (bound === undefined || signal.aborted) return;
+    dependency.up();
     const stuckWatch = new StuckWatch(2 * ackWaitMs);
     this.#timers.push(
       setInterval(() => this.#reportProgress(), ackWaitMs / 3),
@@ -121,7 +134,11 @@ export class StageConsumer {
     await this.#loop;
     while (this.#held.size > 0) await this.#change();
     this.#timers.forEach(clearInterval);
-    await this.#options.nc.flush().catch(() => {});
+    // Without a connection there is nobody to wait for: what was acknowledged last comes again.
+    await Promise.race([
+      this.#options.nc.flush().catch(() => {}),
+      sleep(FLUSH_MS, undefined, { ref: false }),
+    ]);
   }
 
   async lag(): Promise<ConsumerLag[]> {
@@ -139,7 +156,7 @@ export class StageConsumer {
   }
 
   async #run(first: Bound): Promise<void> {
-    const { log, stage, maxHeld } = this.#options;
+    const { dependency, log, stage, maxHeld } = this.#options;
     let bound: Bound | undefined = first;
     let failures = 0;
     while (!this.#stopping.signal.aborted) {
@@ -151,32 +168,45 @@ export class StageConsumer {
         bound ??= await this.#bind();
         await this.#fetch(bound);
         failures = 0;
+        dependency.up();
       } catch (error) {
         bound = undefined;
+        const why = (error as Error).message;
         const retryInMs = backoffMs(failures++);
-        log.warn({ stage, why: (error as Error).message, retryInMs }, "fetching failed");
+        // One failure is what a recreated consumer looks like; it is bound anew at once.
+        if (failures > 1) dependency.down(why);
+        log.warn({ stage, why, retryInMs }, "fetching failed");
         await pause(retryInMs, this.#stopping.signal);
       }
     }
   }
 
   /** Fetches until the room is used or the wait is over, consuming the fetch to its end: nothing is left in transit. */
-  async #fetch({ consumer, epoch }: Bound): Promise<void> {
+  async #fetch({ consumer, stream, epoch }: Bound): Promise<void> {
     const room = this.#options.maxHeld - this.#held.size;
     const messages = await consumer.fetch({ max_messages: room, expires: FETCH_MS });
-    for await (const message of messages) this.#deliver(message, epoch);
+    // While the connection is down the client lets a fetch stay open; what was in transit comes again.
+    const overdue = setTimeout(() => messages.stop(), 2 * FETCH_MS);
+    try {
+      for await (const message of messages) this.#deliver(message, stream, epoch);
+    } finally {
+      clearTimeout(overdue);
+    }
   }
 
-  #deliver(message: JsMsg, epoch: bigint): void {
+  #deliver(message: JsMsg, stream: string, epoch: bigint): void {
     // After a reconnect the client asks for the whole fetch once more, whatever it has brought already.
     if (this.#held.size >= this.#options.maxHeld) {
       message.nak(FETCH_MS);
       return;
     }
     this.#held.add(message);
-    const settle = (how: () => void) => () => {
+    const attempt = message.info.deliveryCount;
+    const trace = startStageTrace(traceHeaderOf(message), stream, attempt);
+    const settle = (how: () => void, failure?: string): void => {
       if (!this.#held.delete(message)) return;
       how();
+      trace?.end(failure);
       this.#wake();
     };
     this.#options.onDelivery({
@@ -184,9 +214,10 @@ export class StageConsumer {
       sequence: message.seq,
       epoch,
       storedAtMs: message.time.getTime(),
-      attempt: message.info.deliveryCount,
-      ack: settle(() => message.ack()),
-      giveBack: (delayMs) => settle(() => message.nak(delayMs))(),
+      attempt,
+      trace,
+      ack: () => settle(() => message.ack()),
+      giveBack: (delayMs) => settle(() => message.nak(delayMs), "given_back"),
     });
   }
 
@@ -247,7 +278,7 @@ export class StageConsumer {
       });
     const consumer = await jetstream(nc).consumers.get(info.config.name, this.#durable);
     log.debug({ stream: info.config.name, consumer: this.#durable }, "bound");
-    return { consumer, epoch };
+    return { consumer, stream: info.config.name, epoch };
   }
 
   /** Resolves at the next settled delivery, resume or drain. */
@@ -263,7 +294,18 @@ export class StageConsumer {
   }
 }
 
+/** The client throws where the headers are not well formed; nobody but us needs them, and the message is good without. */
+function traceHeaderOf(message: JsMsg): string | undefined {
+  try {
+    return message.headers?.get(TRACE_HEADER);
+  } catch {
+    return undefined;
+  }
+}
+
 interface Bound {
   consumer: Consumer;
+  /** The stream's name. */
+  stream: string;
   epoch: bigint;
 }

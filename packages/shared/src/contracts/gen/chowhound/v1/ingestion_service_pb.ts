@@ -156,7 +156,8 @@ export type Receipt = Message<"chowhound.v1.Receipt"> & {
   statuses: RecordStatus[];
 
   /**
-   * The W3C trace id of the call as 32 hexadecimal digits, empty where the caller sent no trace context.
+   * The W3C trace id of the call as 32 hexadecimal digits: the caller's, else the gateway's where it traces the call.
+   * Empty where there is neither.
    *
    * @generated from field: string trace_id = 6;
    */

@@ -184,7 +184,8 @@ export type Call = Message<"chowhound.internal.v1.Call"> & {
   receiptId: Uint8Array;
 
   /**
-   * The W3C traceparent of the call. Empty: the caller sent none.
+   * The W3C traceparent of the call: the caller's, else the gateway's where it traces the call. Empty: neither. The spans
+   * of sampled calls on their way through the stages are not here but in a header of the message.
    *
    * @generated from field: string traceparent = 3;
    */
