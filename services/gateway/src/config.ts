@@ -33,7 +33,7 @@ export const settings = {
   }),
   batchBytes: size("CHOWHOUND_BATCH_BYTES", 1024, 4 * MIB, {
     doc: "the size at which a batch is sent; a batch never exceeds half of what the NATS server takes",
-    fallback: "256KiB",
+    fallback: "512KiB",
   }),
   lingerMs: duration("CHOWHOUND_LINGER", 1, 1_000, {
     doc: "how long a batch waits for more records while an earlier one is being acknowledged",
