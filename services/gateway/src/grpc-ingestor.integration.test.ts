@@ -117,7 +117,7 @@ describe("Ingest over gRPC", () => {
 
   it("splits a call whose records don't fit one batch", async () => {
     const before = (await readRaw(test.config)).length;
-    const receipt = await asAcme([1, 2, 3].map((n) => goodRecord(`big${n}`, { data: "x".repeat(200_000) })));
+    const receipt = await asAcme([1, 2, 3].map((n) => goodRecord(`big${n}`, { data: "x".repeat(400_000) })));
     expect(receipt.accepted).toBe(3);
     expect((await readRaw(test.config)).slice(before).map((batch) => batch.originals.length)).toEqual([
       1, 1, 1,
