@@ -1,4 +1,9 @@
-/** Pushes two records as JSON over HTTP; the second is bad, and only the second is rejected. */
+/**
+ * Pushes two records as JSON over HTTP; the second is bad, and only the second is rejected.
+ *
+ *   npm start                           in one terminal
+ *   npx node examples/01-push-json.ts   in another
+ */
 import { readEndpoints } from "./endpoints.ts";
 
 const { http, key } = await readEndpoints();

@@ -1,4 +1,9 @@
-/** Pushes records over gRPC with the generated client, and does what a good producer does when it is told to wait. */
+/**
+ * Pushes records over gRPC with the generated client, and does what a good producer does when it is told to wait.
+ *
+ *   npm start                           in one terminal
+ *   npx node examples/02-push-grpc.ts   in another
+ */
 import { setTimeout as sleep } from "node:timers/promises";
 import { timestampNow } from "@bufbuild/protobuf/wkt";
 import { IngestionService } from "@chowhound/shared/contracts/chowhound/v1/ingestion_service";

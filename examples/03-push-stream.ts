@@ -1,4 +1,9 @@
-/** Pushes batches on one stream. Receipts come in the order of the batches; a full mesh slows the stream down by itself. */
+/**
+ * Pushes batches on one stream. Receipts come in the order of the batches; a full mesh slows the stream down by itself.
+ *
+ *   npm start                           in one terminal
+ *   npx node examples/03-push-stream.ts in another
+ */
 import { timestampNow } from "@bufbuild/protobuf/wkt";
 import { IngestionService } from "@chowhound/shared/contracts/chowhound/v1/ingestion_service";
 import { createClient } from "@connectrpc/connect";

@@ -2,11 +2,12 @@
  * A source in one file: a door that takes records as lines of JSON over a plain TCP connection. The first line of a
  * connection is the key; each further line is one record in the JSON form of IngestionData, answered by one line.
  *
- *   node examples/10-lines-over-tcp.ts 7070        (with the gateway's environment variables)
+ *   CHOWHOUND_KEYS_FILE=.chowhound/keys.json CHOWHOUND_NATS_URL=nats://127.0.0.1:24692 \
+ *     npx node examples/10-lines-over-tcp.ts 7070          beside a mesh of `npm start`, as a second gateway
  *   printf '%s\n' "$KEY" '{"sourceType":"log","sourceId":"tcp","dataId":"1","data":"hi","updatedAt":"2026-01-01T00:00:00Z"}' \
  *     | nc 127.0.0.1 7070
  *
- * docs/writing-a-source.md explains what a source owes.
+ * It opens the usual doors too (50051 and 8080). docs/writing-a-source.md explains what a source owes.
  */
 import { once } from "node:events";
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";

@@ -6,6 +6,7 @@ export async function readEndpoints(): Promise<{ grpc: string; http: string; key
   try {
     return JSON.parse(await readFile(path, "utf8"));
   } catch (error) {
-    throw new Error(`no mesh is running (${path}): run \`npm start\` first`, { cause: error });
+    console.error(`no mesh is running (${path}: ${(error as Error).message}); run \`npm start\` first`);
+    process.exit(1);
   }
 }

@@ -127,8 +127,19 @@ describe("the examples for builders", () => {
     for (const batch of batches) await publish(batch);
     await vi.waitFor(() => expect(second.counter("batches.already_booked")).toBe(4), { timeout: 10_000 });
     await vi.waitFor(() => expect(second.counter("verdict.stored")).toBe(2), { timeout: 10_000 });
-    await second.drain();
     expect(await landed()).toBe(10);
+
+    // The file is taken away under a running store: its batches are not booked any more.
+    const sink = new NdjsonFileSink(path);
+    const ids = batches.map(({ batchId }) => batchId);
+    const before = await sink.confirm(ids);
+    expect(before.allBooked).toBe(true);
+    await rm(path);
+    const after = await sink.confirm(ids);
+    expect(after.allBooked).toBe(false);
+    expect(after.generation).not.toBe(before.generation);
+    await sink.close();
+    await second.drain();
     await nc.close();
   });
 });

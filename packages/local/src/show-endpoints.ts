@@ -30,6 +30,6 @@ export function showEndpoints(endpoints: MeshEndpoints): string {
     `    -H 'authorization: Bearer ${endpoints.key}' \\`,
     `    -d '${JSON.stringify({ records: [record] })}'`,
     "Look at what has become of it:",
-    `  psql '${endpoints.postgresUrl}' -c 'select source_id, data_id, data, updated_at from records'`,
+    `  psql '${endpoints.postgresUrl}' -c 'select source_type, source_id, data_id, left(data, 60) as data, updated_at from records order by stored_at desc limit 10'`,
   ].join("\n");
 }

@@ -24,8 +24,11 @@ export function superviseMesh(
     const revive = async ({ exit, logTail }: UnexpectedExit): Promise<void> => {
       if (signal.aborted) return;
       if (performance.now() - lastMs > calmMs) crashes = 0;
-      log(`${process.name} has died: ${describeExit(exit)}; its log (${process.logFile}) ends with`);
-      for (const line of logTail.split("\n").slice(-shownLines)) log(`  | ${line}`);
+      if (exit.code === 0) log(`${process.name} has drained, as it was told to`);
+      else {
+        log(`${process.name} has died: ${describeExit(exit)}; its log (${process.logFile}) ends with`);
+        for (const line of logTail.split("\n").slice(-shownLines)) log(`  | ${line}`);
+      }
       while (!signal.aborted) {
         const waitMs = backoffMs(crashes++, backoff);
         log(`starting ${process.name} again in ${(waitMs / 1000).toFixed(1)} s`);

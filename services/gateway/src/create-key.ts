@@ -17,11 +17,14 @@ export async function createKey(options: {
 }): Promise<string> {
   const { tenant, file, id = `${tenant}-${randomBytes(4).toString("hex")}` } = options;
   if (!TENANT_ID_PATTERN.test(tenant))
-    throw new Error(`the tenant does not match ${TENANT_ID_PATTERN.source}`);
+    throw new Error(
+      "a tenant has 1 to 63 lower-case letters, digits, - and _, and begins with a letter or a digit",
+    );
   const key = `chow_${randomBytes(32).toString("base64url")}`;
   const draft = `${file}.new`;
   // The draft is the lock too: of two at a time, the second fails instead of undoing the first.
   const handle = await open(draft, "wx", 0o600).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") throw new Error(`the directory of ${file} does not exist`);
     if (error.code !== "EEXIST") throw error;
     throw new Error(`${draft} exists: another create-key is running, or was cut off; then remove the file`);
   });
@@ -47,8 +50,17 @@ const USAGE = "usage: create-key --tenant <tenant> --file <keys.json> [--id <nam
 async function main(): Promise<void> {
   try {
     const { values } = parseArgs({
-      options: { tenant: { type: "string" }, file: { type: "string" }, id: { type: "string" } },
+      options: {
+        tenant: { type: "string" },
+        file: { type: "string" },
+        id: { type: "string" },
+        help: { type: "boolean" },
+      },
     });
+    if (values.help) {
+      process.stdout.write(`${USAGE}\n`);
+      return;
+    }
     const { tenant, file, id } = values;
     if (tenant === undefined || file === undefined) throw new Error(USAGE);
     process.stdout.write(`${await createKey({ tenant, file, id })}\n`);

@@ -23,6 +23,7 @@ describe("readJsonRequest", () => {
     ["a number", "5", "the body is not a JSON object"],
     ["null", "null", "the body is not a JSON object"],
     ["a number of records", '{"records":5}', "records is not a list"],
+    ["a slip", '{"recrods":[]}', '"recrods" is no field of IngestRequest'],
     ["an object of records", '{"records":{}}', "records is not a list"],
     [
       "bytes that aren't UTF-8",

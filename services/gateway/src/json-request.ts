@@ -43,6 +43,10 @@ function parse(body: Uint8Array): JsonValue {
 function listRecords(request: JsonValue): readonly JsonValue[] {
   if (typeof request !== "object" || request === null || Array.isArray(request))
     throw malformed(`the body is not a JSON object; ${FORM}`);
+  // Beside records, a field that is unknown is one of a later version; instead of records, it is a slip.
+  const [unknown] = Object.keys(request);
+  if (request.records === undefined && unknown !== undefined)
+    throw malformed(`${JSON.stringify(unknown.slice(0, 100))} is no field of IngestRequest; ${FORM}`);
   const records = request.records ?? [];
   if (!Array.isArray(records)) {
     const message = `records is not a list; ${FORM}`;

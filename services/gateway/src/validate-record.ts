@@ -184,9 +184,9 @@ function checkName(value: Buffer, name: string, maxBytes: number): RejectedRecor
 }
 
 /** A text of any length: whatever PostgreSQL's text can hold. */
-function checkText(value: Buffer, name: string): RejectedRecord | undefined {
-  if (!isUtf8(value)) return invalidUtf8(name);
-  return value.includes(0) ? nulCharacter(name) : undefined;
+function checkText(value: Buffer, name: string, what = name): RejectedRecord | undefined {
+  if (!isUtf8(value)) return invalidUtf8(name, what);
+  return value.includes(0) ? nulCharacter(name, what) : undefined;
 }
 
 function checkLang(): RejectedRecord | undefined {
@@ -239,8 +239,8 @@ function checkAttributes(): RejectedRecord | undefined {
 
 function checkAttribute(key: Buffer, value: Buffer): RejectedRecord | undefined {
   if (key.length > LIMITS.attributeKeyBytes)
-    return tooLong("attributes (a key)", key.length, LIMITS.attributeKeyBytes);
-  const badKey = checkText(key, "attributes (a key)");
+    return tooLong("attributes", key.length, LIMITS.attributeKeyBytes, "a key of attributes");
+  const badKey = checkText(key, "attributes", "a key of attributes");
   if (badKey !== undefined) return badKey;
   if (value.length <= LIMITS.attributeValueBytes && isUtf8(value) && !value.includes(0)) return undefined;
   const name = `attributes[${JSON.stringify(key.toString())}]`;
@@ -311,22 +311,22 @@ export function rejectMetadata(problem: keyof typeof STRUCT_PROBLEMS): RejectedR
   return reject(reason, "metadata", message);
 }
 
-function tooLong(name: string, bytes: number, maxBytes: number): RejectedRecord {
-  return reject("field_too_long", name, `${name} has ${bytes} bytes, more than ${maxBytes}; shorten it`);
+function tooLong(name: string, bytes: number, maxBytes: number, what = name): RejectedRecord {
+  return reject("field_too_long", name, `${what} has ${bytes} bytes, more than ${maxBytes}; shorten it`);
 }
 
-function invalidUtf8(name: string): RejectedRecord {
+function invalidUtf8(name: string, what = name): RejectedRecord {
   return reject(
     "invalid_utf8",
     name,
-    `${name} is not valid UTF-8; encode it as UTF-8, or send bytes as raw_payload`,
+    `${what} is not valid UTF-8; encode it as UTF-8, or send bytes as raw_payload`,
   );
 }
 
-function nulCharacter(name: string): RejectedRecord {
+function nulCharacter(name: string, what = name): RejectedRecord {
   return reject(
     "nul_character",
     name,
-    `${name} holds the character U+0000, which PostgreSQL cannot store; remove it, or send bytes as raw_payload`,
+    `${what} holds the character U+0000, which PostgreSQL cannot store; remove it, or send bytes as raw_payload`,
   );
 }

@@ -44,7 +44,7 @@ export async function showDeadLetters(keeper: BookKeeper): Promise<string> {
   const letters = await keeper.query<Record<"stage" | "reason" | "detail" | "source", string>>(`
     select stage, reason, detail, source_type || ' from ' || source_id as source from dead_letters limit 5`);
   return [
-    "Dead letters, kept whole for a replay",
+    "Dead letters, kept whole",
     ...letters.map(({ stage, reason, detail, source }) => `  ${source}: ${reason} at ${stage}: ${detail}`),
   ].join("\n");
 }

@@ -71,7 +71,7 @@ export interface StageConsumerOptions {
 const MAX_ACK_PENDING = 256;
 const LOOK_MS = 5_000;
 const FLUSH_MS = 1_000;
-/** How long one fetch waits for messages; pause and drain let it end first. */
+/** How long one fetch waits for messages; a drain lets it end first. */
 const FETCH_MS = 1_000;
 
 /** JetStream's error code for a durable that exists with other settings. */
@@ -195,8 +195,9 @@ export class StageConsumer {
   }
 
   #deliver(message: JsMsg, stream: string, epoch: bigint): void {
-    // After a reconnect the client asks for the whole fetch once more, whatever it has brought already.
-    if (this.#held.size >= this.#options.maxHeld) {
+    // What a fetch brings after a pause is for a replica, or for later. And after a reconnect the client asks for the
+    // whole fetch once more, whatever it has brought already.
+    if (this.#paused || this.#held.size >= this.#options.maxHeld) {
       message.nak(FETCH_MS);
       return;
     }

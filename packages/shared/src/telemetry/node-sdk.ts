@@ -20,7 +20,7 @@ export function startNodeSdk(options: {
   log: Logger;
 }): NodeSDK {
   const { service, version, traceRatio, log } = options;
-  const report = (message: string): void => log.warn({ why: message }, "telemetry");
+  const report = (message: string): void => log.warn({ why: plainMessage(message) }, "telemetry");
   diag.setLogger(
     { error: report, warn: report, info: () => {}, debug: () => {}, verbose: () => {} },
     DiagLogLevel.WARN,
@@ -43,4 +43,14 @@ export function startNodeSdk(options: {
   });
   sdk.start();
   return sdk;
+}
+
+/** The exporters report an error as JSON with its stack; its message is what an operator wants to read. */
+function plainMessage(text: string): string {
+  try {
+    const { message } = JSON.parse(text) as { message?: unknown };
+    return typeof message === "string" ? message : text;
+  } catch {
+    return text;
+  }
 }
