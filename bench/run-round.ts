@@ -7,6 +7,8 @@ import { encodeRequests } from "./generate-records.ts";
 import { createProducer, type Producer } from "./load.ts";
 import { type CopyTool, exportRows, importRows } from "./psql-copy.ts";
 
+const REAP_MS = 300;
+
 /** What was measured of one load, or of the copy beside it. */
 export interface Measurement {
   records: number;
@@ -158,6 +160,8 @@ async function measureCopy(
   const machineBeforeUs = machineCpuTimeUs();
   const cpuBeforeUs = cpuTimeUs(pid!);
   const { elapsedMs, clientCpuUs } = await importRows(tool, { databaseUrl, table: "copied", file, signal });
+  // The copy's backend has ended; its time is PostgreSQL's once that has waited for it.
+  await sleep(REAP_MS);
   const postgresUs = difference(cpuBeforeUs, cpuTimeUs(pid!));
   const machineCpuUs = difference(machineBeforeUs, machineCpuTimeUs());
   const records = (await count()) - rowsBefore;
