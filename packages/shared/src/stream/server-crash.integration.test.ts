@@ -9,7 +9,7 @@ import { afterEach, beforeEach, expect, inject, test, vi } from "vitest";
 import { ServiceStatus } from "../runtime/service-status.ts";
 import { connectNats } from "./nats-connection.ts";
 import { publishUntilAcknowledged } from "./publish-batch.ts";
-import { type Delivery, StageConsumer } from "./stage-consumer.ts";
+import { type Delivery, StageConsumer, type StageConsumerOptions } from "./stage-consumer.ts";
 import { ensureStream, natsNames } from "./topology.ts";
 
 const names = natsNames("crash");
@@ -54,6 +54,21 @@ function connectTo(url: string, signal = new AbortController().signal): Promise<
   return connectNats({ url, name: "test", log, status, signal });
 }
 
+function createConsumer(
+  options: Pick<StageConsumerOptions, "ackWaitMs" | "maxHeld" | "onDelivery">,
+): StageConsumer {
+  return new StageConsumer({
+    nc: nc!,
+    names,
+    stream: "raw",
+    streamOptions,
+    stage: "stage",
+    dependency: status.dependency("raw-stream"),
+    log,
+    ...options,
+  });
+}
+
 test("the connection waits for the server and comes back to it; the status says which", async () => {
   const { url, port } = await startServer();
   await crash();
@@ -88,16 +103,9 @@ test("a publisher and a consumer work on after a crash, and nothing acknowledged
 
   const delivered = new Set<string>();
   const epochs = new Set<bigint>();
-  const consumer = new StageConsumer({
-    nc,
-    names,
-    stream: "raw",
-    streamOptions,
-    stage: "stage",
-    dependency: status.dependency("raw-stream"),
+  const consumer = createConsumer({
     ackWaitMs: 2_000,
     maxHeld: 20,
-    log,
     onDelivery: (delivery) => {
       delivered.add(new TextDecoder().decode(delivery.bytes));
       epochs.add(delivery.epoch);
@@ -142,16 +150,9 @@ test("a consumer holds no more than it has room for, also across a reconnect in 
   const { url } = await startServer();
   nc = await connectTo(url);
   const held: Delivery[] = [];
-  const consumer = new StageConsumer({
-    nc,
-    names,
-    stream: "raw",
-    streamOptions,
-    stage: "stage",
-    dependency: status.dependency("raw-stream"),
+  const consumer = createConsumer({
     ackWaitMs: 30_000,
     maxHeld: 10,
-    log,
     onDelivery: (delivery) => void held.push(delivery),
   });
   await consumer.start();
@@ -183,16 +184,9 @@ test("a consumer holds no more than it has room for, also across a reconnect in 
 test("a drain ends in seconds while the server is away", async () => {
   const { url } = await startServer();
   nc = await connectTo(url);
-  const consumer = new StageConsumer({
-    nc,
-    names,
-    stream: "raw",
-    streamOptions,
-    stage: "stage",
-    dependency: status.dependency("raw-stream"),
+  const consumer = createConsumer({
     ackWaitMs: 30_000,
     maxHeld: 10,
-    log,
     onDelivery: (delivery) => delivery.ack(),
   });
   await consumer.start();
