@@ -4,6 +4,8 @@
 
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { DurabilityLevel } from "./ingestion_service_pb.ts";
+import { file_chowhound_v1_ingestion_service } from "./ingestion_service_pb.ts";
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Message, UnknownEnum } from "@bufbuild/protobuf";
@@ -12,7 +14,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file chowhound/v1/admin_service.proto.
  */
 export const file_chowhound_v1_admin_service: GenFile = /*@__PURE__*/
-  fileDesc("CiBjaG93aG91bmQvdjEvYWRtaW5fc2VydmljZS5wcm90bxIMY2hvd2hvdW5kLnYxIhIKEEdldFN0YXR1c1JlcXVlc3Qi1gMKEUdldFN0YXR1c1Jlc3BvbnNlEg8KB3NlcnZpY2UYASABKAkSDwoHdmVyc2lvbhgCIAEoCRITCgtpbnN0YW5jZV9pZBgDIAEoCRIpCgVzdGF0ZRgEIAEoDjIaLmNob3dob3VuZC52MS5TZXJ2aWNlU3RhdGUSEwoLd2FpdGluZ19mb3IYBSADKAkSLgoKc3RhcnRlZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKQoGdXB0aW1lGAcgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEikKCWxvZ19sZXZlbBgIIAEoDjIWLmNob3dob3VuZC52MS5Mb2dMZXZlbBIsCgp0aHJvdWdocHV0GAkgASgLMhguY2hvd2hvdW5kLnYxLlRocm91Z2hwdXQSJAoDbGFnGAogAygLMhcuY2hvd2hvdW5kLnYxLlN0cmVhbUxhZxI/Cghjb3VudGVycxgLIAMoCzItLmNob3dob3VuZC52MS5HZXRTdGF0dXNSZXNwb25zZS5Db3VudGVyc0VudHJ5Gi8KDUNvdW50ZXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgEOgI4ASJKCgpUaHJvdWdocHV0Eg8KB3JlY29yZHMYASABKAQSDwoHYmF0Y2hlcxgCIAEoBBIaChJyZWNvcmRzX3Blcl9zZWNvbmQYAyABKAEiZgoJU3RyZWFtTGFnEg4KBnN0cmVhbRgBIAEoCRIQCghjb25zdW1lchgCIAEoCRIXCg9wZW5kaW5nX2JhdGNoZXMYAyABKAQSHgoWdW5hY2tub3dsZWRnZWRfYmF0Y2hlcxgEIAEoBCIOCgxQYXVzZVJlcXVlc3QiOgoNUGF1c2VSZXNwb25zZRIpCgVzdGF0ZRgBIAEoDjIaLmNob3dob3VuZC52MS5TZXJ2aWNlU3RhdGUiDwoNUmVzdW1lUmVxdWVzdCI7Cg5SZXN1bWVSZXNwb25zZRIpCgVzdGF0ZRgBIAEoDjIaLmNob3dob3VuZC52MS5TZXJ2aWNlU3RhdGUiDgoMRHJhaW5SZXF1ZXN0IjoKDURyYWluUmVzcG9uc2USKQoFc3RhdGUYASABKA4yGi5jaG93aG91bmQudjEuU2VydmljZVN0YXRlIjsKElNldExvZ0xldmVsUmVxdWVzdBIlCgVsZXZlbBgBIAEoDjIWLmNob3dob3VuZC52MS5Mb2dMZXZlbCJFChNTZXRMb2dMZXZlbFJlc3BvbnNlEi4KDnByZXZpb3VzX2xldmVsGAEgASgOMhYuY2hvd2hvdW5kLnYxLkxvZ0xldmVsKpoBCgxTZXJ2aWNlU3RhdGUSHQoZU0VSVklDRV9TVEFURV9VTlNQRUNJRklFRBAAEhoKFlNFUlZJQ0VfU1RBVEVfU1RBUlRJTkcQARIZChVTRVJWSUNFX1NUQVRFX1JVTk5JTkcQAhIYChRTRVJWSUNFX1NUQVRFX1BBVVNFRBADEhoKFlNFUlZJQ0VfU1RBVEVfRFJBSU5JTkcQBCp3CghMb2dMZXZlbBIZChVMT0dfTEVWRUxfVU5TUEVDSUZJRUQQABITCg9MT0dfTEVWRUxfRVJST1IQARISCg5MT0dfTEVWRUxfV0FSThACEhIKDkxPR19MRVZFTF9JTkZPEAMSEwoPTE9HX0xFVkVMX0RFQlVHEAQy+QIKDEFkbWluU2VydmljZRJMCglHZXRTdGF0dXMSHi5jaG93aG91bmQudjEuR2V0U3RhdHVzUmVxdWVzdBofLmNob3dob3VuZC52MS5HZXRTdGF0dXNSZXNwb25zZRJACgVQYXVzZRIaLmNob3dob3VuZC52MS5QYXVzZVJlcXVlc3QaGy5jaG93aG91bmQudjEuUGF1c2VSZXNwb25zZRJDCgZSZXN1bWUSGy5jaG93aG91bmQudjEuUmVzdW1lUmVxdWVzdBocLmNob3dob3VuZC52MS5SZXN1bWVSZXNwb25zZRJACgVEcmFpbhIaLmNob3dob3VuZC52MS5EcmFpblJlcXVlc3QaGy5jaG93aG91bmQudjEuRHJhaW5SZXNwb25zZRJSCgtTZXRMb2dMZXZlbBIgLmNob3dob3VuZC52MS5TZXRMb2dMZXZlbFJlcXVlc3QaIS5jaG93aG91bmQudjEuU2V0TG9nTGV2ZWxSZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("CiBjaG93aG91bmQvdjEvYWRtaW5fc2VydmljZS5wcm90bxIMY2hvd2hvdW5kLnYxIhIKEEdldFN0YXR1c1JlcXVlc3QihAQKEUdldFN0YXR1c1Jlc3BvbnNlEg8KB3NlcnZpY2UYASABKAkSDwoHdmVyc2lvbhgCIAEoCRITCgtpbnN0YW5jZV9pZBgDIAEoCRIpCgVzdGF0ZRgEIAEoDjIaLmNob3dob3VuZC52MS5TZXJ2aWNlU3RhdGUSEwoLd2FpdGluZ19mb3IYBSADKAkSLgoKc3RhcnRlZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKQoGdXB0aW1lGAcgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEikKCWxvZ19sZXZlbBgIIAEoDjIWLmNob3dob3VuZC52MS5Mb2dMZXZlbBIsCgp0aHJvdWdocHV0GAkgASgLMhguY2hvd2hvdW5kLnYxLlRocm91Z2hwdXQSJAoDbGFnGAogAygLMhcuY2hvd2hvdW5kLnYxLlN0cmVhbUxhZxI/Cghjb3VudGVycxgLIAMoCzItLmNob3dob3VuZC52MS5HZXRTdGF0dXNSZXNwb25zZS5Db3VudGVyc0VudHJ5EiwKCmR1cmFiaWxpdHkYDCABKAsyGC5jaG93aG91bmQudjEuRHVyYWJpbGl0eRovCg1Db3VudGVyc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoBDoCOAEibAoKRHVyYWJpbGl0eRIuCgZhY2NlcHQYASABKAsyHi5jaG93aG91bmQudjEuQWNjZXB0RHVyYWJpbGl0eRIuCgZjb21taXQYAiABKAsyHi5jaG93aG91bmQudjEuQ29tbWl0RHVyYWJpbGl0eSK4AQoQQWNjZXB0RHVyYWJpbGl0eRIsCgVsZXZlbBgBIAEoDjIdLmNob3dob3VuZC52MS5EdXJhYmlsaXR5TGV2ZWwSEAoId2FybmluZ3MYAiADKAkSLwoHc3RyZWFtcxgDIAMoCzIeLmNob3dob3VuZC52MS5TdHJlYW1EdXJhYmlsaXR5EjMKB3NlcnZlcnMYBCADKAsyIi5jaG93aG91bmQudjEuTmF0c1NlcnZlckR1cmFiaWxpdHkiVwoQU3RyZWFtRHVyYWJpbGl0eRIOCgZzdHJlYW0YASABKAkSDwoHc3RvcmFnZRgCIAEoCRIQCghyZXBsaWNhcxgDIAEoDRIQCghpc19hc3luYxgEIAEoCCKAAQoUTmF0c1NlcnZlckR1cmFiaWxpdHkSDgoGc2VydmVyGAEgASgJEiYKBHN5bmMYAiABKA4yGC5jaG93aG91bmQudjEuU3luY1BvbGljeRIwCg1zeW5jX2ludGVydmFsGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIsMBChBDb21taXREdXJhYmlsaXR5EiwKBWxldmVsGAEgASgOMh0uY2hvd2hvdW5kLnYxLkR1cmFiaWxpdHlMZXZlbBIQCgh3YXJuaW5ncxgCIAMoCRI+CghzZXR0aW5ncxgDIAMoCzIsLmNob3dob3VuZC52MS5Db21taXREdXJhYmlsaXR5LlNldHRpbmdzRW50cnkaLwoNU2V0dGluZ3NFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIkoKClRocm91Z2hwdXQSDwoHcmVjb3JkcxgBIAEoBBIPCgdiYXRjaGVzGAIgASgEEhoKEnJlY29yZHNfcGVyX3NlY29uZBgDIAEoASK3AQoJU3RyZWFtTGFnEg4KBnN0cmVhbRgBIAEoCRIQCghjb25zdW1lchgCIAEoCRIXCg9wZW5kaW5nX2JhdGNoZXMYAyABKAQSHgoWdW5hY2tub3dsZWRnZWRfYmF0Y2hlcxgEIAEoBBIgChhwZW5kaW5nX3JlY29yZHNfZXN0aW1hdGUYBSABKAQSLQoKb2xkZXN0X2FnZRgGIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiIOCgxQYXVzZVJlcXVlc3QiOgoNUGF1c2VSZXNwb25zZRIpCgVzdGF0ZRgBIAEoDjIaLmNob3dob3VuZC52MS5TZXJ2aWNlU3RhdGUiDwoNUmVzdW1lUmVxdWVzdCI7Cg5SZXN1bWVSZXNwb25zZRIpCgVzdGF0ZRgBIAEoDjIaLmNob3dob3VuZC52MS5TZXJ2aWNlU3RhdGUiDgoMRHJhaW5SZXF1ZXN0IjoKDURyYWluUmVzcG9uc2USKQoFc3RhdGUYASABKA4yGi5jaG93aG91bmQudjEuU2VydmljZVN0YXRlIjsKElNldExvZ0xldmVsUmVxdWVzdBIlCgVsZXZlbBgBIAEoDjIWLmNob3dob3VuZC52MS5Mb2dMZXZlbCJFChNTZXRMb2dMZXZlbFJlc3BvbnNlEi4KDnByZXZpb3VzX2xldmVsGAEgASgOMhYuY2hvd2hvdW5kLnYxLkxvZ0xldmVsKnQKClN5bmNQb2xpY3kSGwoXU1lOQ19QT0xJQ1lfVU5TUEVDSUZJRUQQABIXChNTWU5DX1BPTElDWV9VTktOT1dOEAESGAoUU1lOQ19QT0xJQ1lfUEVSSU9ESUMQAhIWChJTWU5DX1BPTElDWV9BTFdBWVMQAyqaAQoMU2VydmljZVN0YXRlEh0KGVNFUlZJQ0VfU1RBVEVfVU5TUEVDSUZJRUQQABIaChZTRVJWSUNFX1NUQVRFX1NUQVJUSU5HEAESGQoVU0VSVklDRV9TVEFURV9SVU5OSU5HEAISGAoUU0VSVklDRV9TVEFURV9QQVVTRUQQAxIaChZTRVJWSUNFX1NUQVRFX0RSQUlOSU5HEAQqdwoITG9nTGV2ZWwSGQoVTE9HX0xFVkVMX1VOU1BFQ0lGSUVEEAASEwoPTE9HX0xFVkVMX0VSUk9SEAESEgoOTE9HX0xFVkVMX1dBUk4QAhISCg5MT0dfTEVWRUxfSU5GTxADEhMKD0xPR19MRVZFTF9ERUJVRxAEMvkCCgxBZG1pblNlcnZpY2USTAoJR2V0U3RhdHVzEh4uY2hvd2hvdW5kLnYxLkdldFN0YXR1c1JlcXVlc3QaHy5jaG93aG91bmQudjEuR2V0U3RhdHVzUmVzcG9uc2USQAoFUGF1c2USGi5jaG93aG91bmQudjEuUGF1c2VSZXF1ZXN0GhsuY2hvd2hvdW5kLnYxLlBhdXNlUmVzcG9uc2USQwoGUmVzdW1lEhsuY2hvd2hvdW5kLnYxLlJlc3VtZVJlcXVlc3QaHC5jaG93aG91bmQudjEuUmVzdW1lUmVzcG9uc2USQAoFRHJhaW4SGi5jaG93aG91bmQudjEuRHJhaW5SZXF1ZXN0GhsuY2hvd2hvdW5kLnYxLkRyYWluUmVzcG9uc2USUgoLU2V0TG9nTGV2ZWwSIC5jaG93aG91bmQudjEuU2V0TG9nTGV2ZWxSZXF1ZXN0GiEuY2hvd2hvdW5kLnYxLlNldExvZ0xldmVsUmVzcG9uc2ViBnByb3RvMw", [file_chowhound_v1_ingestion_service, file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * Asks for the status.
@@ -106,11 +108,19 @@ export type GetStatusResponse = Message<"chowhound.v1.GetStatusResponse"> & {
   lag: StreamLag[];
 
   /**
-   * Counters since the start by their documented names, for example "verdict.stored".
+   * Counters since the start that are not 0, summed up over tenants, by their names in docs/metrics.md and their attributes,
+   * for example "chowhound.records.verdicts{chowhound.verdict=stored}".
    *
    * @generated from field: map<string, uint64> counters = 11;
    */
   counters: { [key: string]: bigint };
+
+  /**
+   * What an acknowledgement and a commit are worth. Set by the gateway and the store.
+   *
+   * @generated from field: chowhound.v1.Durability durability = 12;
+   */
+  durability?: Durability | undefined;
 };
 
 /**
@@ -119,6 +129,190 @@ export type GetStatusResponse = Message<"chowhound.v1.GetStatusResponse"> & {
  */
 export const GetStatusResponseSchema: GenMessage<GetStatusResponse> = /*@__PURE__*/
   messageDesc(file_chowhound_v1_admin_service, 1);
+
+/**
+ * What is lost in a power failure, if anything. An accepted record is as safe as `accept` says until the store has
+ * committed it, from then on as `commit` says.
+ *
+ * @generated from message chowhound.v1.Durability
+ */
+export type Durability = Message<"chowhound.v1.Durability"> & {
+  /**
+   * What the gateway's acknowledgement is worth. Set by the gateway.
+   *
+   * @generated from field: chowhound.v1.AcceptDurability accept = 1;
+   */
+  accept?: AcceptDurability | undefined;
+
+  /**
+   * What a commit is worth. The store reads it from its database; a gateway asks a store.
+   *
+   * @generated from field: chowhound.v1.CommitDurability commit = 2;
+   */
+  commit?: CommitDurability | undefined;
+};
+
+/**
+ * Describes the message chowhound.v1.Durability.
+ * Use `create(DurabilitySchema)` to create a new message.
+ */
+export const DurabilitySchema: GenMessage<Durability> = /*@__PURE__*/
+  messageDesc(file_chowhound_v1_admin_service, 2);
+
+/**
+ * What the gateway's acknowledgement is worth: the weakest of the streams that a record passes and the NATS servers that
+ * hold them.
+ *
+ * @generated from message chowhound.v1.AcceptDurability
+ */
+export type AcceptDurability = Message<"chowhound.v1.AcceptDurability"> & {
+  /**
+   * What every receipt says.
+   *
+   * @generated from field: chowhound.v1.DurabilityLevel level = 1;
+   */
+  level: DurabilityLevel;
+
+  /**
+   * What can be lost, by which setting, and the remedy; for a person. Empty where a power failure loses nothing.
+   *
+   * @generated from field: repeated string warnings = 2;
+   */
+  warnings: string[];
+
+  /**
+   * The streams of the mesh that are there.
+   *
+   * @generated from field: repeated chowhound.v1.StreamDurability streams = 3;
+   */
+  streams: StreamDurability[];
+
+  /**
+   * The servers that hold them.
+   *
+   * @generated from field: repeated chowhound.v1.NatsServerDurability servers = 4;
+   */
+  servers: NatsServerDurability[];
+};
+
+/**
+ * Describes the message chowhound.v1.AcceptDurability.
+ * Use `create(AcceptDurabilitySchema)` to create a new message.
+ */
+export const AcceptDurabilitySchema: GenMessage<AcceptDurability> = /*@__PURE__*/
+  messageDesc(file_chowhound_v1_admin_service, 3);
+
+/**
+ * How one stream is kept.
+ *
+ * @generated from message chowhound.v1.StreamDurability
+ */
+export type StreamDurability = Message<"chowhound.v1.StreamDurability"> & {
+  /**
+   * The stream's name.
+   *
+   * @generated from field: string stream = 1;
+   */
+  stream: string;
+
+  /**
+   * "file" or "memory".
+   *
+   * @generated from field: string storage = 2;
+   */
+  storage: string;
+
+  /**
+   * How many servers keep it.
+   *
+   * @generated from field: uint32 replicas = 3;
+   */
+  replicas: number;
+
+  /**
+   * Acknowledged before it is even written (persist_mode: async of NATS 2.12).
+   *
+   * @generated from field: bool is_async = 4;
+   */
+  isAsync: boolean;
+};
+
+/**
+ * Describes the message chowhound.v1.StreamDurability.
+ * Use `create(StreamDurabilitySchema)` to create a new message.
+ */
+export const StreamDurabilitySchema: GenMessage<StreamDurability> = /*@__PURE__*/
+  messageDesc(file_chowhound_v1_admin_service, 4);
+
+/**
+ * When one NATS server forces to the disk what it has written.
+ *
+ * @generated from message chowhound.v1.NatsServerDurability
+ */
+export type NatsServerDurability = Message<"chowhound.v1.NatsServerDurability"> & {
+  /**
+   * The server's name.
+   *
+   * @generated from field: string server = 1;
+   */
+  server: string;
+
+  /**
+   * Before it acknowledges, at times, or not known.
+   *
+   * @generated from field: chowhound.v1.SyncPolicy sync = 2;
+   */
+  sync: SyncPolicy;
+
+  /**
+   * With SYNC_POLICY_PERIODIC: how often.
+   *
+   * @generated from field: google.protobuf.Duration sync_interval = 3;
+   */
+  syncInterval?: Duration | undefined;
+};
+
+/**
+ * Describes the message chowhound.v1.NatsServerDurability.
+ * Use `create(NatsServerDurabilitySchema)` to create a new message.
+ */
+export const NatsServerDurabilitySchema: GenMessage<NatsServerDurability> = /*@__PURE__*/
+  messageDesc(file_chowhound_v1_admin_service, 5);
+
+/**
+ * What a commit in the store's database is worth.
+ *
+ * @generated from message chowhound.v1.CommitDurability
+ */
+export type CommitDurability = Message<"chowhound.v1.CommitDurability"> & {
+  /**
+   * UNKNOWN, MEMORY, WRITTEN or SYNCED.
+   *
+   * @generated from field: chowhound.v1.DurabilityLevel level = 1;
+   */
+  level: DurabilityLevel;
+
+  /**
+   * What can be lost, by which setting, and the remedy; for a person. Empty where a power failure loses nothing.
+   *
+   * @generated from field: repeated string warnings = 2;
+   */
+  warnings: string[];
+
+  /**
+   * The database's settings that decide it, for example "synchronous_commit": "on".
+   *
+   * @generated from field: map<string, string> settings = 3;
+   */
+  settings: { [key: string]: string };
+};
+
+/**
+ * Describes the message chowhound.v1.CommitDurability.
+ * Use `create(CommitDurabilitySchema)` to create a new message.
+ */
+export const CommitDurabilitySchema: GenMessage<CommitDurability> = /*@__PURE__*/
+  messageDesc(file_chowhound_v1_admin_service, 6);
 
 /**
  * Records and batches that have passed through a process.
@@ -153,7 +347,7 @@ export type Throughput = Message<"chowhound.v1.Throughput"> & {
  * Use `create(ThroughputSchema)` to create a new message.
  */
 export const ThroughputSchema: GenMessage<Throughput> = /*@__PURE__*/
-  messageDesc(file_chowhound_v1_admin_service, 2);
+  messageDesc(file_chowhound_v1_admin_service, 7);
 
 /**
  * How far one consumer is behind its stream.
@@ -188,6 +382,20 @@ export type StreamLag = Message<"chowhound.v1.StreamLag"> & {
    * @generated from field: uint64 unacknowledged_batches = 4;
    */
   unacknowledgedBatches: bigint;
+
+  /**
+   * Records in the stream not yet delivered, estimated from the batches that the process has seen.
+   *
+   * @generated from field: uint64 pending_records_estimate = 5;
+   */
+  pendingRecordsEstimate: bigint;
+
+  /**
+   * How long the oldest batch in the stream has been there; not set where the stream is empty.
+   *
+   * @generated from field: google.protobuf.Duration oldest_age = 6;
+   */
+  oldestAge?: Duration | undefined;
 };
 
 /**
@@ -195,7 +403,7 @@ export type StreamLag = Message<"chowhound.v1.StreamLag"> & {
  * Use `create(StreamLagSchema)` to create a new message.
  */
 export const StreamLagSchema: GenMessage<StreamLag> = /*@__PURE__*/
-  messageDesc(file_chowhound_v1_admin_service, 3);
+  messageDesc(file_chowhound_v1_admin_service, 8);
 
 /**
  * Asks to stop taking new work.
@@ -210,7 +418,7 @@ export type PauseRequest = Message<"chowhound.v1.PauseRequest"> & {
  * Use `create(PauseRequestSchema)` to create a new message.
  */
 export const PauseRequestSchema: GenMessage<PauseRequest> = /*@__PURE__*/
-  messageDesc(file_chowhound_v1_admin_service, 4);
+  messageDesc(file_chowhound_v1_admin_service, 9);
 
 /**
  * Answers Pause.
@@ -231,7 +439,7 @@ export type PauseResponse = Message<"chowhound.v1.PauseResponse"> & {
  * Use `create(PauseResponseSchema)` to create a new message.
  */
 export const PauseResponseSchema: GenMessage<PauseResponse> = /*@__PURE__*/
-  messageDesc(file_chowhound_v1_admin_service, 5);
+  messageDesc(file_chowhound_v1_admin_service, 10);
 
 /**
  * Asks to take work again.
@@ -246,7 +454,7 @@ export type ResumeRequest = Message<"chowhound.v1.ResumeRequest"> & {
  * Use `create(ResumeRequestSchema)` to create a new message.
  */
 export const ResumeRequestSchema: GenMessage<ResumeRequest> = /*@__PURE__*/
-  messageDesc(file_chowhound_v1_admin_service, 6);
+  messageDesc(file_chowhound_v1_admin_service, 11);
 
 /**
  * Answers Resume.
@@ -267,7 +475,7 @@ export type ResumeResponse = Message<"chowhound.v1.ResumeResponse"> & {
  * Use `create(ResumeResponseSchema)` to create a new message.
  */
 export const ResumeResponseSchema: GenMessage<ResumeResponse> = /*@__PURE__*/
-  messageDesc(file_chowhound_v1_admin_service, 7);
+  messageDesc(file_chowhound_v1_admin_service, 12);
 
 /**
  * Asks to finish and end.
@@ -282,7 +490,7 @@ export type DrainRequest = Message<"chowhound.v1.DrainRequest"> & {
  * Use `create(DrainRequestSchema)` to create a new message.
  */
 export const DrainRequestSchema: GenMessage<DrainRequest> = /*@__PURE__*/
-  messageDesc(file_chowhound_v1_admin_service, 8);
+  messageDesc(file_chowhound_v1_admin_service, 13);
 
 /**
  * Answers Drain.
@@ -303,7 +511,7 @@ export type DrainResponse = Message<"chowhound.v1.DrainResponse"> & {
  * Use `create(DrainResponseSchema)` to create a new message.
  */
 export const DrainResponseSchema: GenMessage<DrainResponse> = /*@__PURE__*/
-  messageDesc(file_chowhound_v1_admin_service, 9);
+  messageDesc(file_chowhound_v1_admin_service, 14);
 
 /**
  * Asks for another log level.
@@ -324,7 +532,7 @@ export type SetLogLevelRequest = Message<"chowhound.v1.SetLogLevelRequest"> & {
  * Use `create(SetLogLevelRequestSchema)` to create a new message.
  */
 export const SetLogLevelRequestSchema: GenMessage<SetLogLevelRequest> = /*@__PURE__*/
-  messageDesc(file_chowhound_v1_admin_service, 10);
+  messageDesc(file_chowhound_v1_admin_service, 15);
 
 /**
  * Answers SetLogLevel.
@@ -345,7 +553,55 @@ export type SetLogLevelResponse = Message<"chowhound.v1.SetLogLevelResponse"> & 
  * Use `create(SetLogLevelResponseSchema)` to create a new message.
  */
 export const SetLogLevelResponseSchema: GenMessage<SetLogLevelResponse> = /*@__PURE__*/
-  messageDesc(file_chowhound_v1_admin_service, 11);
+  messageDesc(file_chowhound_v1_admin_service, 16);
+
+/**
+ * When a NATS server forces to the disk what it has written (its setting sync_interval).
+ *
+ * @generated from enum chowhound.v1.SyncPolicy
+ */
+export const SyncPolicy = {
+  /**
+   * Not set. Never sent.
+   *
+   * @generated from enum value: SYNC_POLICY_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * Not known: the server's monitoring could not be asked.
+   *
+   * @generated from enum value: SYNC_POLICY_UNKNOWN = 1;
+   */
+  UNKNOWN: 1,
+
+  /**
+   * At times: what came since the last time is lost when the machine loses power.
+   *
+   * @generated from enum value: SYNC_POLICY_PERIODIC = 2;
+   */
+  PERIODIC: 2,
+
+  /**
+   * Before it acknowledges.
+   *
+   * @generated from enum value: SYNC_POLICY_ALWAYS = 3;
+   */
+  ALWAYS: 3,
+} as const;
+
+/**
+ * When a NATS server forces to the disk what it has written (its setting sync_interval).
+ *
+ * @generated from enum chowhound.v1.SyncPolicy
+ */
+export type SyncPolicy = (typeof SyncPolicy)[keyof typeof SyncPolicy] | UnknownEnum;
+
+/**
+ * Describes the enum chowhound.v1.SyncPolicy.
+ */
+export const SyncPolicySchema: GenEnum<SyncPolicy> = /*@__PURE__*/
+  enumDesc(file_chowhound_v1_admin_service, 0);
 
 /**
  * What a service process is doing.
@@ -400,7 +656,7 @@ export type ServiceState = (typeof ServiceState)[keyof typeof ServiceState] | Un
  * Describes the enum chowhound.v1.ServiceState.
  */
 export const ServiceStateSchema: GenEnum<ServiceState> = /*@__PURE__*/
-  enumDesc(file_chowhound_v1_admin_service, 0);
+  enumDesc(file_chowhound_v1_admin_service, 1);
 
 /**
  * How much a process logs.
@@ -455,7 +711,7 @@ export type LogLevel = (typeof LogLevel)[keyof typeof LogLevel] | UnknownEnum;
  * Describes the enum chowhound.v1.LogLevel.
  */
 export const LogLevelSchema: GenEnum<LogLevel> = /*@__PURE__*/
-  enumDesc(file_chowhound_v1_admin_service, 1);
+  enumDesc(file_chowhound_v1_admin_service, 2);
 
 /**
  * Operation of one service process. Served on the admin port of every service, beside grpc.health.v1 and reflection.

@@ -14,7 +14,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file chowhound/v1/ingestion_service.proto.
  */
 export const file_chowhound_v1_ingestion_service: GenFile = /*@__PURE__*/
-  fileDesc("CiRjaG93aG91bmQvdjEvaW5nZXN0aW9uX3NlcnZpY2UucHJvdG8SDGNob3dob3VuZC52MSI9Cg1Jbmdlc3RSZXF1ZXN0EiwKB3JlY29yZHMYASADKAsyGy5jaG93aG91bmQudjEuSW5nZXN0aW9uRGF0YSI4Cg5Jbmdlc3RSZXNwb25zZRImCgdyZWNlaXB0GAEgASgLMhUuY2hvd2hvdW5kLnYxLlJlY2VpcHQiWQoTSW5nZXN0U3RyZWFtUmVxdWVzdBIsCgdyZWNvcmRzGAEgAygLMhsuY2hvd2hvdW5kLnYxLkluZ2VzdGlvbkRhdGESFAoMYmF0Y2hfbnVtYmVyGAIgASgEIlQKFEluZ2VzdFN0cmVhbVJlc3BvbnNlEiYKB3JlY2VpcHQYASABKAsyFS5jaG93aG91bmQudjEuUmVjZWlwdBIUCgxiYXRjaF9udW1iZXIYAiABKAQisgEKB1JlY2VpcHQSEgoKcmVjZWlwdF9pZBgBIAEoCRIvCgthY2NlcHRlZF9hdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEAoIYWNjZXB0ZWQYAyABKA0SEAoIcmVqZWN0ZWQYBCABKA0SLAoIc3RhdHVzZXMYBSADKAsyGi5jaG93aG91bmQudjEuUmVjb3JkU3RhdHVzEhAKCHRyYWNlX2lkGAYgASgJInoKDFJlY29yZFN0YXR1cxIMCgR1dWlkGAEgASgJEiwKB291dGNvbWUYAiABKA4yGy5jaG93aG91bmQudjEuUmVjb3JkT3V0Y29tZRIOCgZyZWFzb24YAyABKAkSDQoFZmllbGQYBCABKAkSDwoHbWVzc2FnZRgFIAEoCSppCg1SZWNvcmRPdXRjb21lEh4KGlJFQ09SRF9PVVRDT01FX1VOU1BFQ0lGSUVEEAASGwoXUkVDT1JEX09VVENPTUVfQUNDRVBURUQQARIbChdSRUNPUkRfT1VUQ09NRV9SRUpFQ1RFRBACMrIBChBJbmdlc3Rpb25TZXJ2aWNlEkMKBkluZ2VzdBIbLmNob3dob3VuZC52MS5Jbmdlc3RSZXF1ZXN0GhwuY2hvd2hvdW5kLnYxLkluZ2VzdFJlc3BvbnNlElkKDEluZ2VzdFN0cmVhbRIhLmNob3dob3VuZC52MS5Jbmdlc3RTdHJlYW1SZXF1ZXN0GiIuY2hvd2hvdW5kLnYxLkluZ2VzdFN0cmVhbVJlc3BvbnNlKAEwAWIGcHJvdG8z", [file_chowhound_v1_ingestion_data, file_google_protobuf_timestamp]);
+  fileDesc("CiRjaG93aG91bmQvdjEvaW5nZXN0aW9uX3NlcnZpY2UucHJvdG8SDGNob3dob3VuZC52MSI9Cg1Jbmdlc3RSZXF1ZXN0EiwKB3JlY29yZHMYASADKAsyGy5jaG93aG91bmQudjEuSW5nZXN0aW9uRGF0YSI4Cg5Jbmdlc3RSZXNwb25zZRImCgdyZWNlaXB0GAEgASgLMhUuY2hvd2hvdW5kLnYxLlJlY2VpcHQiWQoTSW5nZXN0U3RyZWFtUmVxdWVzdBIsCgdyZWNvcmRzGAEgAygLMhsuY2hvd2hvdW5kLnYxLkluZ2VzdGlvbkRhdGESFAoMYmF0Y2hfbnVtYmVyGAIgASgEIlQKFEluZ2VzdFN0cmVhbVJlc3BvbnNlEiYKB3JlY2VpcHQYASABKAsyFS5jaG93aG91bmQudjEuUmVjZWlwdBIUCgxiYXRjaF9udW1iZXIYAiABKAQi5QEKB1JlY2VpcHQSEgoKcmVjZWlwdF9pZBgBIAEoCRIvCgthY2NlcHRlZF9hdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEAoIYWNjZXB0ZWQYAyABKA0SEAoIcmVqZWN0ZWQYBCABKA0SLAoIc3RhdHVzZXMYBSADKAsyGi5jaG93aG91bmQudjEuUmVjb3JkU3RhdHVzEhAKCHRyYWNlX2lkGAYgASgJEjEKCmR1cmFiaWxpdHkYByABKA4yHS5jaG93aG91bmQudjEuRHVyYWJpbGl0eUxldmVsInoKDFJlY29yZFN0YXR1cxIMCgR1dWlkGAEgASgJEiwKB291dGNvbWUYAiABKA4yGy5jaG93aG91bmQudjEuUmVjb3JkT3V0Y29tZRIOCgZyZWFzb24YAyABKAkSDQoFZmllbGQYBCABKAkSDwoHbWVzc2FnZRgFIAEoCSryAQoPRHVyYWJpbGl0eUxldmVsEiAKHERVUkFCSUxJVFlfTEVWRUxfVU5TUEVDSUZJRUQQABIcChhEVVJBQklMSVRZX0xFVkVMX1VOS05PV04QARIbChdEVVJBQklMSVRZX0xFVkVMX01FTU9SWRACEhwKGERVUkFCSUxJVFlfTEVWRUxfV1JJVFRFThADEh8KG0RVUkFCSUxJVFlfTEVWRUxfUkVQTElDQVRFRBAEEhsKF0RVUkFCSUxJVFlfTEVWRUxfU1lOQ0VEEAUSJgoiRFVSQUJJTElUWV9MRVZFTF9TWU5DRURfUkVQTElDQVRFRBAGKmkKDVJlY29yZE91dGNvbWUSHgoaUkVDT1JEX09VVENPTUVfVU5TUEVDSUZJRUQQABIbChdSRUNPUkRfT1VUQ09NRV9BQ0NFUFRFRBABEhsKF1JFQ09SRF9PVVRDT01FX1JFSkVDVEVEEAIysgEKEEluZ2VzdGlvblNlcnZpY2USQwoGSW5nZXN0EhsuY2hvd2hvdW5kLnYxLkluZ2VzdFJlcXVlc3QaHC5jaG93aG91bmQudjEuSW5nZXN0UmVzcG9uc2USWQoMSW5nZXN0U3RyZWFtEiEuY2hvd2hvdW5kLnYxLkluZ2VzdFN0cmVhbVJlcXVlc3QaIi5jaG93aG91bmQudjEuSW5nZXN0U3RyZWFtUmVzcG9uc2UoATABYgZwcm90bzM", [file_chowhound_v1_ingestion_data, file_google_protobuf_timestamp]);
 
 /**
  * The records of one call.
@@ -162,6 +162,13 @@ export type Receipt = Message<"chowhound.v1.Receipt"> & {
    * @generated from field: string trace_id = 6;
    */
   traceId: string;
+
+  /**
+   * How safe the accepted records are, as far as the gateway knows. Not set where none was accepted.
+   *
+   * @generated from field: chowhound.v1.DurabilityLevel durability = 7;
+   */
+  durability: DurabilityLevel;
 };
 
 /**
@@ -221,6 +228,77 @@ export const RecordStatusSchema: GenMessage<RecordStatus> = /*@__PURE__*/
   messageDesc(file_chowhound_v1_ingestion_service, 5);
 
 /**
+ * How safe something is once it has been acknowledged; docs/durability.md says what survives what, and how to raise it.
+ *
+ * @generated from enum chowhound.v1.DurabilityLevel
+ */
+export const DurabilityLevel = {
+  /**
+   * Nothing was acknowledged.
+   *
+   * @generated from enum value: DURABILITY_LEVEL_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * Not known. Count on nothing beyond the crash of a service of the mesh.
+   *
+   * @generated from enum value: DURABILITY_LEVEL_UNKNOWN = 1;
+   */
+  UNKNOWN: 1,
+
+  /**
+   * In the memory of a server's process: lost when that process ends.
+   *
+   * @generated from enum value: DURABILITY_LEVEL_MEMORY = 2;
+   */
+  MEMORY: 2,
+
+  /**
+   * Handed to the operating system: survives a crash of the server's process. When its machine loses power, the newest
+   * are lost.
+   *
+   * @generated from enum value: DURABILITY_LEVEL_WRITTEN = 3;
+   */
+  WRITTEN: 3,
+
+  /**
+   * Written by a majority of the replicas: survives the loss of any minority of them. When a majority loses power at
+   * once, the newest may be lost.
+   *
+   * @generated from enum value: DURABILITY_LEVEL_REPLICATED = 4;
+   */
+  REPLICATED: 4,
+
+  /**
+   * On the disk: survives a power failure. Lost with that disk.
+   *
+   * @generated from enum value: DURABILITY_LEVEL_SYNCED = 5;
+   */
+  SYNCED: 5,
+
+  /**
+   * On the disks of a majority of the replicas: survives a power failure of all of them, and the loss of any minority.
+   *
+   * @generated from enum value: DURABILITY_LEVEL_SYNCED_REPLICATED = 6;
+   */
+  SYNCED_REPLICATED: 6,
+} as const;
+
+/**
+ * How safe something is once it has been acknowledged; docs/durability.md says what survives what, and how to raise it.
+ *
+ * @generated from enum chowhound.v1.DurabilityLevel
+ */
+export type DurabilityLevel = (typeof DurabilityLevel)[keyof typeof DurabilityLevel] | UnknownEnum;
+
+/**
+ * Describes the enum chowhound.v1.DurabilityLevel.
+ */
+export const DurabilityLevelSchema: GenEnum<DurabilityLevel> = /*@__PURE__*/
+  enumDesc(file_chowhound_v1_ingestion_service, 0);
+
+/**
  * What the door decided about one record.
  *
  * @generated from enum chowhound.v1.RecordOutcome
@@ -259,7 +337,7 @@ export type RecordOutcome = (typeof RecordOutcome)[keyof typeof RecordOutcome] |
  * Describes the enum chowhound.v1.RecordOutcome.
  */
 export const RecordOutcomeSchema: GenEnum<RecordOutcome> = /*@__PURE__*/
-  enumDesc(file_chowhound_v1_ingestion_service, 0);
+  enumDesc(file_chowhound_v1_ingestion_service, 1);
 
 /**
  * The public door: takes records and answers once they are safe in the mesh.

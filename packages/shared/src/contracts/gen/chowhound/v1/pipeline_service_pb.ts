@@ -4,6 +4,8 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { IngestionData } from "./ingestion_data_pb.ts";
+import { file_chowhound_v1_ingestion_data } from "./ingestion_data_pb.ts";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Message } from "@bufbuild/protobuf";
@@ -12,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file chowhound/v1/pipeline_service.proto.
  */
 export const file_chowhound_v1_pipeline_service: GenFile = /*@__PURE__*/
-  fileDesc("CiNjaG93aG91bmQvdjEvcGlwZWxpbmVfc2VydmljZS5wcm90bxIMY2hvd2hvdW5kLnYxIpwBCghQaXBlbGluZRIRCgl0ZW5hbnRfaWQYASABKAkSEwoLc291cmNlX3R5cGUYAiABKAkSDwoHdmVyc2lvbhgDIAEoAxISCgpkZWZpbml0aW9uGAQgASgJEi4KCmFwcGxpZWRfYXQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhMKC2Rlc2NyaXB0aW9uGAYgASgJIhYKFExpc3RQaXBlbGluZXNSZXF1ZXN0IkIKFUxpc3RQaXBlbGluZXNSZXNwb25zZRIpCglwaXBlbGluZXMYASADKAsyFi5jaG93aG91bmQudjEuUGlwZWxpbmUiPAoSR2V0UGlwZWxpbmVSZXF1ZXN0EhEKCXRlbmFudF9pZBgBIAEoCRITCgtzb3VyY2VfdHlwZRgCIAEoCSI/ChNHZXRQaXBlbGluZVJlc3BvbnNlEigKCHBpcGVsaW5lGAEgASgLMhYuY2hvd2hvdW5kLnYxLlBpcGVsaW5lIkEKFEFwcGx5UGlwZWxpbmVSZXF1ZXN0EhIKCmRlZmluaXRpb24YASABKAkSFQoNdmFsaWRhdGVfb25seRgCIAEoCCJBChVBcHBseVBpcGVsaW5lUmVzcG9uc2USKAoIcGlwZWxpbmUYASABKAsyFi5jaG93aG91bmQudjEuUGlwZWxpbmUymQIKD1BpcGVsaW5lU2VydmljZRJYCg1MaXN0UGlwZWxpbmVzEiIuY2hvd2hvdW5kLnYxLkxpc3RQaXBlbGluZXNSZXF1ZXN0GiMuY2hvd2hvdW5kLnYxLkxpc3RQaXBlbGluZXNSZXNwb25zZRJSCgtHZXRQaXBlbGluZRIgLmNob3dob3VuZC52MS5HZXRQaXBlbGluZVJlcXVlc3QaIS5jaG93aG91bmQudjEuR2V0UGlwZWxpbmVSZXNwb25zZRJYCg1BcHBseVBpcGVsaW5lEiIuY2hvd2hvdW5kLnYxLkFwcGx5UGlwZWxpbmVSZXF1ZXN0GiMuY2hvd2hvdW5kLnYxLkFwcGx5UGlwZWxpbmVSZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_timestamp]);
+  fileDesc("CiNjaG93aG91bmQvdjEvcGlwZWxpbmVfc2VydmljZS5wcm90bxIMY2hvd2hvdW5kLnYxIpwBCghQaXBlbGluZRIRCgl0ZW5hbnRfaWQYASABKAkSEwoLc291cmNlX3R5cGUYAiABKAkSDwoHdmVyc2lvbhgDIAEoAxISCgpkZWZpbml0aW9uGAQgASgJEi4KCmFwcGxpZWRfYXQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhMKC2Rlc2NyaXB0aW9uGAYgASgJIhYKFExpc3RQaXBlbGluZXNSZXF1ZXN0IkIKFUxpc3RQaXBlbGluZXNSZXNwb25zZRIpCglwaXBlbGluZXMYASADKAsyFi5jaG93aG91bmQudjEuUGlwZWxpbmUiPAoSR2V0UGlwZWxpbmVSZXF1ZXN0EhEKCXRlbmFudF9pZBgBIAEoCRITCgtzb3VyY2VfdHlwZRgCIAEoCSI/ChNHZXRQaXBlbGluZVJlc3BvbnNlEigKCHBpcGVsaW5lGAEgASgLMhYuY2hvd2hvdW5kLnYxLlBpcGVsaW5lIkEKFEFwcGx5UGlwZWxpbmVSZXF1ZXN0EhIKCmRlZmluaXRpb24YASABKAkSFQoNdmFsaWRhdGVfb25seRgCIAEoCCJBChVBcHBseVBpcGVsaW5lUmVzcG9uc2USKAoIcGlwZWxpbmUYASABKAsyFi5jaG93aG91bmQudjEuUGlwZWxpbmUiagoTVGVzdFBpcGVsaW5lUmVxdWVzdBISCgpkZWZpbml0aW9uGAEgASgJEhEKCXRlbmFudF9pZBgCIAEoCRIsCgdyZWNvcmRzGAMgAygLMhsuY2hvd2hvdW5kLnYxLkluZ2VzdGlvbkRhdGEiSQoUVGVzdFBpcGVsaW5lUmVzcG9uc2USMQoHcmVzdWx0cxgBIAMoCzIgLmNob3dob3VuZC52MS5QaXBlbGluZVRlc3RSZXN1bHQi7QEKElBpcGVsaW5lVGVzdFJlc3VsdBIrCgZyZWNvcmQYASABKAsyGy5jaG93aG91bmQudjEuSW5nZXN0aW9uRGF0YRIPCgdvdXRjb21lGAIgASgJEg4KBnJlYXNvbhgDIAEoCRINCgVmaWVsZBgEIAEoCRIOCgZkZXRhaWwYBSABKAkSFgoOY2hhbmdlZF9maWVsZHMYBiADKAkSGgoScGlwZWxpbmVfdGVuYW50X2lkGAcgASgJEhwKFHBpcGVsaW5lX3NvdXJjZV90eXBlGAggASgJEhgKEHBpcGVsaW5lX3ZlcnNpb24YCSABKAMy8AIKD1BpcGVsaW5lU2VydmljZRJYCg1MaXN0UGlwZWxpbmVzEiIuY2hvd2hvdW5kLnYxLkxpc3RQaXBlbGluZXNSZXF1ZXN0GiMuY2hvd2hvdW5kLnYxLkxpc3RQaXBlbGluZXNSZXNwb25zZRJSCgtHZXRQaXBlbGluZRIgLmNob3dob3VuZC52MS5HZXRQaXBlbGluZVJlcXVlc3QaIS5jaG93aG91bmQudjEuR2V0UGlwZWxpbmVSZXNwb25zZRJYCg1BcHBseVBpcGVsaW5lEiIuY2hvd2hvdW5kLnYxLkFwcGx5UGlwZWxpbmVSZXF1ZXN0GiMuY2hvd2hvdW5kLnYxLkFwcGx5UGlwZWxpbmVSZXNwb25zZRJVCgxUZXN0UGlwZWxpbmUSIS5jaG93aG91bmQudjEuVGVzdFBpcGVsaW5lUmVxdWVzdBoiLmNob3dob3VuZC52MS5UZXN0UGlwZWxpbmVSZXNwb25zZWIGcHJvdG8z", [file_chowhound_v1_ingestion_data, file_google_protobuf_timestamp]);
 
 /**
  * One pipeline: what is done to the records of a tenant and source type.
@@ -205,6 +207,141 @@ export const ApplyPipelineResponseSchema: GenMessage<ApplyPipelineResponse> = /*
   messageDesc(file_chowhound_v1_pipeline_service, 6);
 
 /**
+ * Sample records, and the pipeline to try on them.
+ *
+ * @generated from message chowhound.v1.TestPipelineRequest
+ */
+export type TestPipelineRequest = Message<"chowhound.v1.TestPipelineRequest"> & {
+  /**
+   * The definition to try, as YAML; it is validated as by ApplyPipeline, and processes every sample, whatever the
+   * sample's source type. Empty: each sample is processed by the pipeline in force for it.
+   *
+   * @generated from field: string definition = 1;
+   */
+  definition: string;
+
+  /**
+   * The tenant of the samples. May be empty where the definition names one.
+   *
+   * @generated from field: string tenant_id = 2;
+   */
+  tenantId: string;
+
+  /**
+   * The samples, 1 to 100, together at most 1 MiB. They are judged as at the gateway's door. A sample without a uuid gets one
+   * of version 7, which is also its time where it has none: so a sample needs neither.
+   *
+   * @generated from field: repeated chowhound.v1.IngestionData records = 3;
+   */
+  records: IngestionData[];
+};
+
+/**
+ * Describes the message chowhound.v1.TestPipelineRequest.
+ * Use `create(TestPipelineRequestSchema)` to create a new message.
+ */
+export const TestPipelineRequestSchema: GenMessage<TestPipelineRequest> = /*@__PURE__*/
+  messageDesc(file_chowhound_v1_pipeline_service, 7);
+
+/**
+ * What became of the samples.
+ *
+ * @generated from message chowhound.v1.TestPipelineResponse
+ */
+export type TestPipelineResponse = Message<"chowhound.v1.TestPipelineResponse"> & {
+  /**
+   * One result per sample, in their order.
+   *
+   * @generated from field: repeated chowhound.v1.PipelineTestResult results = 1;
+   */
+  results: PipelineTestResult[];
+};
+
+/**
+ * Describes the message chowhound.v1.TestPipelineResponse.
+ * Use `create(TestPipelineResponseSchema)` to create a new message.
+ */
+export const TestPipelineResponseSchema: GenMessage<TestPipelineResponse> = /*@__PURE__*/
+  messageDesc(file_chowhound_v1_pipeline_service, 8);
+
+/**
+ * What a pipeline made of one sample.
+ *
+ * @generated from message chowhound.v1.PipelineTestResult
+ */
+export type PipelineTestResult = Message<"chowhound.v1.PipelineTestResult"> & {
+  /**
+   * The record as the store would land it; not set for a sample that was rejected or dead-lettered.
+   *
+   * @generated from field: chowhound.v1.IngestionData record = 1;
+   */
+  record?: IngestionData | undefined;
+
+  /**
+   * What would become of it: "enriched", "dead_lettered" by the pipeline, or "rejected" at the door.
+   *
+   * @generated from field: string outcome = 2;
+   */
+  outcome: string;
+
+  /**
+   * For rejected and dead-lettered samples: the stable identifier of why, listed in docs/errors.md.
+   *
+   * @generated from field: string reason = 3;
+   */
+  reason: string;
+
+  /**
+   * For rejected samples: the field at fault.
+   *
+   * @generated from field: string field = 4;
+   */
+  field: string;
+
+  /**
+   * For rejected and dead-lettered samples: what happened, for a person.
+   *
+   * @generated from field: string detail = 5;
+   */
+  detail: string;
+
+  /**
+   * The fields that the pipeline changed, for example "data_id" or "metadata".
+   *
+   * @generated from field: repeated string changed_fields = 6;
+   */
+  changedFields: string[];
+
+  /**
+   * The pipeline's tenant, or "*"; empty for the built-in default.
+   *
+   * @generated from field: string pipeline_tenant_id = 7;
+   */
+  pipelineTenantId: string;
+
+  /**
+   * The pipeline's source type, or "*"; empty for the built-in default.
+   *
+   * @generated from field: string pipeline_source_type = 8;
+   */
+  pipelineSourceType: string;
+
+  /**
+   * The pipeline's version; 0 for the built-in default and for the definition of the request.
+   *
+   * @generated from field: int64 pipeline_version = 9;
+   */
+  pipelineVersion: bigint;
+};
+
+/**
+ * Describes the message chowhound.v1.PipelineTestResult.
+ * Use `create(PipelineTestResultSchema)` to create a new message.
+ */
+export const PipelineTestResultSchema: GenMessage<PipelineTestResult> = /*@__PURE__*/
+  messageDesc(file_chowhound_v1_pipeline_service, 9);
+
+/**
  * The enricher's pipelines. Served on the enricher's admin port; a change reaches every replica.
  *
  * @generated from service chowhound.v1.PipelineService
@@ -240,6 +377,16 @@ export const PipelineService: GenService<{
     methodKind: "unary";
     input: typeof ApplyPipelineRequestSchema;
     output: typeof ApplyPipelineResponseSchema;
+  },
+  /**
+   * Shows what a pipeline makes of sample records. Nothing is written, nothing enters the mesh.
+   *
+   * @generated from rpc chowhound.v1.PipelineService.TestPipeline
+   */
+  testPipeline: {
+    methodKind: "unary";
+    input: typeof TestPipelineRequestSchema;
+    output: typeof TestPipelineResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_chowhound_v1_pipeline_service, 0);

@@ -10,7 +10,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file chowhound/internal/v1/commit_notice.proto.
  */
 export const file_chowhound_internal_v1_commit_notice: GenFile = /*@__PURE__*/
-  fileDesc("CiljaG93aG91bmQvaW50ZXJuYWwvdjEvY29tbWl0X25vdGljZS5wcm90bxIVY2hvd2hvdW5kLmludGVybmFsLnYxIloKDENvbW1pdE5vdGljZRISCgpnZW5lcmF0aW9uGAEgASgJEjYKB2JhdGNoZXMYAiADKAsyJS5jaG93aG91bmQuaW50ZXJuYWwudjEuQ29tbWl0dGVkQmF0Y2giOAoOQ29tbWl0dGVkQmF0Y2gSEAoIYmF0Y2hfaWQYASABKAwSFAoMZmluZ2VycHJpbnRzGAIgASgMIiMKDkNvbmZpcm1SZXF1ZXN0EhEKCWJhdGNoX2lkcxgBIAMoDCI5Cg9Db25maXJtUmVzcG9uc2USEgoKZ2VuZXJhdGlvbhgBIAEoCRISCgphbGxfYm9va2VkGAIgASgIYgZwcm90bzM");
+  fileDesc("CiljaG93aG91bmQvaW50ZXJuYWwvdjEvY29tbWl0X25vdGljZS5wcm90bxIVY2hvd2hvdW5kLmludGVybmFsLnYxIloKDENvbW1pdE5vdGljZRISCgpnZW5lcmF0aW9uGAEgASgJEjYKB2JhdGNoZXMYAiADKAsyJS5jaG93aG91bmQuaW50ZXJuYWwudjEuQ29tbWl0dGVkQmF0Y2giOAoOQ29tbWl0dGVkQmF0Y2gSEAoIYmF0Y2hfaWQYASABKAwSFAoMZmluZ2VycHJpbnRzGAIgASgMIjcKDkNvbmZpcm1SZXF1ZXN0EhEKCWJhdGNoX2lkcxgBIAMoDBISCgpnZW5lcmF0aW9uGAIgASgJIjkKD0NvbmZpcm1SZXNwb25zZRISCgpnZW5lcmF0aW9uGAEgASgJEhIKCmFsbF9ib29rZWQYAiABKAhiBnByb3RvMw");
 
 /**
  * Sent by the store after a commit, over plain NATS. It may get lost: then records sent again reach the database.
@@ -81,6 +81,13 @@ export type ConfirmRequest = Message<"chowhound.internal.v1.ConfirmRequest"> & {
    * @generated from field: repeated bytes batch_ids = 1;
    */
   batchIds: Uint8Array[];
+
+  /**
+   * The generation that dedup was told of. Empty: none yet.
+   *
+   * @generated from field: string generation = 2;
+   */
+  generation: string;
 };
 
 /**
@@ -104,7 +111,8 @@ export type ConfirmResponse = Message<"chowhound.internal.v1.ConfirmResponse"> &
   generation: string;
 
   /**
-   * Every batch of the question is in the books.
+   * Every batch of the question is in the books. Where the generation is another one than that of the question, only
+   * what was booked before it became this one counts: a batch that is booked anew shows that its first booking is lost.
    *
    * @generated from field: bool all_booked = 2;
    */

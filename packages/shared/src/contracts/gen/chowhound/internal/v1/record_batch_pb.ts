@@ -10,7 +10,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file chowhound/internal/v1/record_batch.proto.
  */
 export const file_chowhound_internal_v1_record_batch: GenFile = /*@__PURE__*/
-  fileDesc("CihjaG93aG91bmQvaW50ZXJuYWwvdjEvcmVjb3JkX2JhdGNoLnByb3RvEhVjaG93aG91bmQuaW50ZXJuYWwudjEi0wQKC1JlY29yZEJhdGNoEhgKEGVudmVsb3BlX3ZlcnNpb24YASABKA0SEAoIYmF0Y2hfaWQYAiABKAwSFgoOYWNjZXB0ZWRfYXRfdXMYAyABKAMSEQoJcGFydGl0aW9uGAQgASgNEhYKDmFjY2VwdGVkX2NvdW50GAUgASgNEioKBWNhbGxzGAYgAygLMhsuY2hvd2hvdW5kLmludGVybmFsLnYxLkNhbGwSEQoJb3JpZ2luYWxzGAogAygMEg8KB2NhbGxfb2YYCyADKA0SDQoFdXVpZHMYDCABKAwSFgoOY29udGVudF9oYXNoZXMYDSABKAwSEwoLdmVyc2lvbnNfdXMYDiADKAMSEAoIb3JkaW5hbHMYDyADKA0SMAoGb3JpZ2luGBQgASgLMiAuY2hvd2hvdW5kLmludGVybmFsLnYxLlJhd09yaWdpbhI1CglwaXBlbGluZXMYFSADKAsyIi5jaG93aG91bmQuaW50ZXJuYWwudjEuUGlwZWxpbmVSZWYSEwoLcGlwZWxpbmVfb2YYFiADKA0SNgoLZW5yaWNobWVudHMYFyADKAsyIS5jaG93aG91bmQuaW50ZXJuYWwudjEuRW5yaWNobWVudBIUCgxmaW5nZXJwcmludHMYGCABKAwSNQoLZGVhZF9sYWJlbHMYGSADKAsyIC5jaG93aG91bmQuaW50ZXJuYWwudjEuRGVhZExhYmVsEjQKB2Ryb3BwZWQYHiADKAsyIy5jaG93aG91bmQuaW50ZXJuYWwudjEuRHJvcHBlZENvdW50IlYKBENhbGwSEQoJdGVuYW50X2lkGAEgASgJEhIKCnJlY2VpcHRfaWQYAiABKAwSEwoLdHJhY2VwYXJlbnQYAyABKAkSEgoKdHJhY2VzdGF0ZRgEIAEoCSIsCglSYXdPcmlnaW4SDQoFZXBvY2gYASABKAMSEAoIc2VxdWVuY2UYAiABKAQiRgoLUGlwZWxpbmVSZWYSEQoJdGVuYW50X2lkGAEgASgJEhMKC3NvdXJjZV90eXBlGAIgASgJEg8KB3ZlcnNpb24YAyABKAMinQIKCkVucmljaG1lbnQSDQoFaW5kZXgYASABKA0SFAoHZGF0YV9pZBgCIAEoCUgAiAEBEhEKBGRhdGEYAyABKAlIAYgBARIaCg1tZXRhZGF0YV9qc29uGAQgASgJSAKIAQESGgoNbWV0YWRhdGFfdHlwZRgFIAEoCUgDiAEBEhEKBGxhbmcYBiABKAlIBIgBARIcCg9hdHRyaWJ1dGVzX2pzb24YByABKAlIBYgBARIYChBkcm9wX3Jhd19wYXlsb2FkGAggASgIQgoKCF9kYXRhX2lkQgcKBV9kYXRhQhAKDl9tZXRhZGF0YV9qc29uQhAKDl9tZXRhZGF0YV90eXBlQgcKBV9sYW5nQhIKEF9hdHRyaWJ1dGVzX2pzb24iSQoJRGVhZExhYmVsEg0KBWluZGV4GAEgASgNEg0KBXN0YWdlGAIgASgJEg4KBnJlYXNvbhgDIAEoCRIOCgZkZXRhaWwYBCABKAkiWAoMRHJvcHBlZENvdW50EhEKCXRlbmFudF9pZBgBIAEoCRITCgtzb3VyY2VfdHlwZRgCIAEoCRIRCglzb3VyY2VfaWQYAyABKAkSDQoFY291bnQYBCABKA1iBnByb3RvMw");
+  fileDesc("CihjaG93aG91bmQvaW50ZXJuYWwvdjEvcmVjb3JkX2JhdGNoLnByb3RvEhVjaG93aG91bmQuaW50ZXJuYWwudjEizAUKC1JlY29yZEJhdGNoEhgKEGVudmVsb3BlX3ZlcnNpb24YASABKA0SEAoIYmF0Y2hfaWQYAiABKAwSFgoOYWNjZXB0ZWRfYXRfdXMYAyABKAMSEQoJcGFydGl0aW9uGAQgASgNEhYKDmFjY2VwdGVkX2NvdW50GAUgASgNEioKBWNhbGxzGAYgAygLMhsuY2hvd2hvdW5kLmludGVybmFsLnYxLkNhbGwSEQoJb3JpZ2luYWxzGAogAygMEg8KB2NhbGxfb2YYCyADKA0SDQoFdXVpZHMYDCABKAwSFgoOY29udGVudF9oYXNoZXMYDSABKAwSEwoLdmVyc2lvbnNfdXMYDiADKAMSEAoIb3JkaW5hbHMYDyADKA0SEQoJcmVwbGF5X29mGBAgASgMEhcKD3JlcGxheV9vcmRpbmFscxgRIAMoDRIwCgZvcmlnaW4YFCABKAsyIC5jaG93aG91bmQuaW50ZXJuYWwudjEuUmF3T3JpZ2luEjUKCXBpcGVsaW5lcxgVIAMoCzIiLmNob3dob3VuZC5pbnRlcm5hbC52MS5QaXBlbGluZVJlZhITCgtwaXBlbGluZV9vZhgWIAMoDRI2CgtlbnJpY2htZW50cxgXIAMoCzIhLmNob3dob3VuZC5pbnRlcm5hbC52MS5FbnJpY2htZW50EhQKDGZpbmdlcnByaW50cxgYIAEoDBI1CgtkZWFkX2xhYmVscxgZIAMoCzIgLmNob3dob3VuZC5pbnRlcm5hbC52MS5EZWFkTGFiZWwSNAoHZHJvcHBlZBgeIAMoCzIjLmNob3dob3VuZC5pbnRlcm5hbC52MS5Ecm9wcGVkQ291bnQSFQoNZHJvcHBlZF91dWlkcxgfIAEoDBIXCg9kcm9wcGVkX2NhbGxfb2YYICADKA0SGwoTZHJvcHBlZF9waXBlbGluZV9vZhghIAMoDSJWCgRDYWxsEhEKCXRlbmFudF9pZBgBIAEoCRISCgpyZWNlaXB0X2lkGAIgASgMEhMKC3RyYWNlcGFyZW50GAMgASgJEhIKCnRyYWNlc3RhdGUYBCABKAkiLAoJUmF3T3JpZ2luEg0KBWVwb2NoGAEgASgDEhAKCHNlcXVlbmNlGAIgASgEIkYKC1BpcGVsaW5lUmVmEhEKCXRlbmFudF9pZBgBIAEoCRITCgtzb3VyY2VfdHlwZRgCIAEoCRIPCgd2ZXJzaW9uGAMgASgDIp0CCgpFbnJpY2htZW50Eg0KBWluZGV4GAEgASgNEhQKB2RhdGFfaWQYAiABKAlIAIgBARIRCgRkYXRhGAMgASgJSAGIAQESGgoNbWV0YWRhdGFfanNvbhgEIAEoCUgCiAEBEhoKDW1ldGFkYXRhX3R5cGUYBSABKAlIA4gBARIRCgRsYW5nGAYgASgJSASIAQESHAoPYXR0cmlidXRlc19qc29uGAcgASgJSAWIAQESGAoQZHJvcF9yYXdfcGF5bG9hZBgIIAEoCEIKCghfZGF0YV9pZEIHCgVfZGF0YUIQCg5fbWV0YWRhdGFfanNvbkIQCg5fbWV0YWRhdGFfdHlwZUIHCgVfbGFuZ0ISChBfYXR0cmlidXRlc19qc29uIkkKCURlYWRMYWJlbBINCgVpbmRleBgBIAEoDRINCgVzdGFnZRgCIAEoCRIOCgZyZWFzb24YAyABKAkSDgoGZGV0YWlsGAQgASgJIlgKDERyb3BwZWRDb3VudBIRCgl0ZW5hbnRfaWQYASABKAkSEwoLc291cmNlX3R5cGUYAiABKAkSEQoJc291cmNlX2lkGAMgASgJEg0KBWNvdW50GAQgASgNYgZwcm90bzM");
 
 /**
  * What travels between the services: one NATS message, many records, possibly of several calls.
@@ -23,7 +23,8 @@ export const file_chowhound_internal_v1_record_batch: GenFile = /*@__PURE__*/
  */
 export type RecordBatch = Message<"chowhound.internal.v1.RecordBatch"> & {
   /**
-   * The version of this layout. A stage that meets a newer one gives the message back: a rollout is under way.
+   * The version of this layout: 1, or 2 for a replay of dead letters. A stage that meets a newer one than it knows gives
+   * the message back: a rollout is under way.
    *
    * @generated from field: uint32 envelope_version = 1;
    */
@@ -107,6 +108,20 @@ export type RecordBatch = Message<"chowhound.internal.v1.RecordBatch"> & {
   ordinals: number[];
 
   /**
+   * On a replay only: the batch whose dead letters these records are.
+   *
+   * @generated from field: bytes replay_of = 16;
+   */
+  replayOf: Uint8Array;
+
+  /**
+   * On a replay only, column: each record's place in the batch replay_of, ascending.
+   *
+   * @generated from field: repeated uint32 replay_ordinals = 17;
+   */
+  replayOrdinals: number[];
+
+  /**
    * Added by the enricher: the batch's number in RAW, under which it is booked.
    *
    * @generated from field: chowhound.internal.v1.RawOrigin origin = 20;
@@ -154,6 +169,27 @@ export type RecordBatch = Message<"chowhound.internal.v1.RecordBatch"> & {
    * @generated from field: repeated chowhound.internal.v1.DroppedCount dropped = 30;
    */
   dropped: DroppedCount[];
+
+  /**
+   * Added by dedup, column of the dropped records in the order of their places, 16 bytes each: their uuids.
+   *
+   * @generated from field: bytes dropped_uuids = 31;
+   */
+  droppedUuids: Uint8Array;
+
+  /**
+   * Added by dedup, column of the dropped records: the index in calls of each one's call.
+   *
+   * @generated from field: repeated uint32 dropped_call_of = 32;
+   */
+  droppedCallOf: number[];
+
+  /**
+   * Added by dedup, column of the dropped records: the index in pipelines of each one's pipeline.
+   *
+   * @generated from field: repeated uint32 dropped_pipeline_of = 33;
+   */
+  droppedPipelineOf: number[];
 };
 
 /**
