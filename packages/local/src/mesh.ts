@@ -6,10 +6,12 @@ import { type MeshProcess, MeshStopError } from "./mesh-process.ts";
 
 export type { MeshEndpoints, MeshOptions, MeshPorts } from "./mesh-parts.ts";
 
+type MeshParts = Awaited<ReturnType<typeof createMeshParts>>;
+
 /** A running mesh. */
 export interface Mesh {
   endpoints: MeshEndpoints;
-  /** nats, postgres, then the services in the order in which a record passes them. */
+  /** The servers of NATS, postgres, then the services in the order in which a record passes them. */
   processes: readonly MeshProcess[];
   /** By name: "nats", "postgres", "gateway", "enricher-2". Throws where there is none. */
   process(name: string): MeshProcess;
@@ -36,17 +38,17 @@ export async function startMesh(options: MeshOptions): Promise<Mesh> {
     stopSignal: "SIGTERM",
     log,
   });
-  const processes: MeshProcess[] = [];
+  let parts: MeshParts | undefined;
   const stop = once(async () => {
-    await stopMesh(processes, log).finally(claim.release);
+    await stopMesh(parts, log).finally(claim.release);
   });
   const giveUp = () => void stop().catch(() => {});
   signal?.addEventListener("abort", giveUp);
   try {
-    const parts = await createMeshParts({ ...options, dataDir });
-    processes.push(...parts.processes);
+    parts = await createMeshParts({ ...options, dataDir });
     signal?.throwIfAborted();
-    await startParts(processes, log);
+    await startParts(parts, log);
+    const processes = [...parts.nats, parts.postgres, ...parts.services];
     return {
       endpoints: parts.endpoints(),
       processes,
@@ -70,14 +72,16 @@ export async function startMesh(options: MeshOptions): Promise<Mesh> {
  * Starts all at once but for two waits: no service before NATS, for on a port that somebody else's NATS has it would
  * join that mesh; and not the store before there is a database. Rejects at the first failure.
  */
-async function startParts(processes: readonly MeshProcess[], log: (line: string) => void): Promise<void> {
-  const [nats, postgres, ...services] = processes as [MeshProcess, MeshProcess, ...MeshProcess[]];
+async function startParts(
+  { nats, postgres, services }: MeshParts,
+  log: (line: string) => void,
+): Promise<void> {
   const start = async (process: MeshProcess): Promise<void> => {
     const startedMs = performance.now();
     await process.restart();
     log(`${process.name} ready (${seconds(startedMs)})`);
   };
-  const natsReady = start(nats);
+  const natsReady = Promise.all(nats.map(start));
   const postgresReady = start(postgres);
   await Promise.all([
     natsReady,
@@ -91,21 +95,22 @@ async function startParts(processes: readonly MeshProcess[], log: (line: string)
 }
 
 /** All services at the same time: what one of them leaves undone stays in its stream. */
-async function stopMesh(processes: readonly MeshProcess[], log: (line: string) => void): Promise<void> {
-  const [nats, postgres, ...services] = processes;
+async function stopMesh(parts: MeshParts | undefined, log: (line: string) => void): Promise<void> {
+  if (parts === undefined) return;
+  const { nats, postgres, services } = parts;
   const problems: string[] = [];
-  const stop = async (process: MeshProcess | undefined, done: string): Promise<void> => {
+  const stop = async (process: MeshProcess, done: string): Promise<void> => {
     const startedMs = performance.now();
-    const wasRunning = process?.pid !== undefined;
+    const wasRunning = process.pid !== undefined;
     try {
-      await process?.stop();
-      if (wasRunning) log(`${process?.name} ${done} (${seconds(startedMs)})`);
+      await process.stop();
+      if (wasRunning) log(`${process.name} ${done} (${seconds(startedMs)})`);
     } catch (error) {
       problems.push(...(error instanceof MeshStopError ? error.problems : [String(error)]));
     }
   };
   await Promise.all(services.map((service) => stop(service, "drained")));
-  await Promise.all([stop(nats, "stopped"), stop(postgres, "stopped")]);
+  await Promise.all([...nats, postgres].map((server) => stop(server, "stopped")));
   if (problems.length > 0) throw new MeshStopError(problems);
 }
 

@@ -13,7 +13,11 @@ export interface NatsServerOptions {
   dataDir: string;
   /** None or 0: a free one. */
   port?: number;
+  /** Where it tells about itself over HTTP, to anybody on this machine; nowhere by default. */
+  monitorPort?: number;
   host?: string;
+  /** Makes it one of a cluster, see `nats-cluster.ts`. */
+  cluster?: NatsClusterPlace;
   /** Acknowledge only what is on disk. On by default, where the server can (2.10). */
   syncAlways?: boolean;
   /** The largest message; 8 MiB by default. */
@@ -23,6 +27,15 @@ export interface NatsServerOptions {
   /** Aborted: the start is given up. */
   signal?: AbortSignal | undefined;
   log: (line: string) => void;
+}
+
+/** A server's place among the others. */
+export interface NatsClusterPlace {
+  /** The same at each start. */
+  serverName: string;
+  /** Where it listens for the others, and where they do, on the same host. */
+  routePort: number;
+  peerPorts: readonly number[];
 }
 
 /** A running nats-server with JetStream. */
@@ -45,7 +58,7 @@ export async function startNatsServer(options: NatsServerOptions): Promise<NatsS
 
   return onPort(options.port, host, async (port) => {
     // By its name we know the server that answers from another one that had the port already.
-    const serverName = `chowhound-${randomBytes(6).toString("hex")}`;
+    const serverName = options.cluster?.serverName ?? `chowhound-${randomBytes(6).toString("hex")}`;
     const configFile = join(dataDir, "nats-server.conf");
     await writeFile(configFile, renderConfig({ ...options, dataDir, host, port, serverName }));
     const child = await startServerChild({
@@ -55,6 +68,9 @@ export async function startNatsServer(options: NatsServerOptions): Promise<NatsS
       spawn: { cwd: dataDir },
       logFile: join(dataDir, "nats-server.log"),
       pidFile: join(dataDir, "nats-server.pid"),
+      ...(options.monitorPort !== undefined && {
+        ports: [{ what: "nats-server (monitoring)", port: options.monitorPort }],
+      }),
       stopSignal: "SIGINT",
       isReady: async () => {
         const info = await readInfo(host, port);
@@ -76,12 +92,13 @@ export async function startNatsServer(options: NatsServerOptions): Promise<NatsS
 export function renderConfig(
   options: Omit<NatsServerOptions, "log" | "signal"> & { host: string; port: number; serverName: string },
 ): string {
-  const { maxPayloadBytes = 8 << 20, maxFileStoreBytes, syncAlways = true } = options;
+  const { host, maxPayloadBytes = 8 << 20, maxFileStoreBytes, cluster, syncAlways = true } = options;
   const canSyncAlways = isAtLeast(options.binary.version, "2.10");
   const config = {
     server_name: options.serverName,
-    host: options.host,
+    host,
     port: options.port,
+    ...(options.monitorPort !== undefined && { http: `${host}:${options.monitorPort}` }),
     max_payload: maxPayloadBytes,
     // What the server may hold for one connection before it cuts it off: room for a fetch of large messages.
     max_pending: Math.max(64 << 20, 16 * maxPayloadBytes),
@@ -90,6 +107,15 @@ export function renderConfig(
       ...(maxFileStoreBytes !== undefined && { max_file_store: maxFileStoreBytes }),
       ...(syncAlways && canSyncAlways && { sync_interval: "always" }),
     },
+    ...(cluster !== undefined && {
+      cluster: {
+        name: "chowhound",
+        listen: `${host}:${cluster.routePort}`,
+        routes: cluster.peerPorts.map((port) => `nats-route://${host}:${port}`),
+        // Clients know all servers, and each by the way that is meant for them.
+        no_advertise: true,
+      },
+    }),
   };
   return `${JSON.stringify(config, null, 2)}\n`;
 }

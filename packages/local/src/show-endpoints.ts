@@ -11,6 +11,7 @@ export function showEndpoints(endpoints: MeshEndpoints): string {
       `admin: ${name}`,
       address,
     ]),
+    ...Object.entries(endpoints.metrics).map(([name, url]): [string, string] => [`metrics: ${name}`, url]),
     ["tenant", endpoints.tenant],
     ["key", endpoints.key],
   ];

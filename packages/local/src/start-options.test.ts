@@ -5,7 +5,7 @@ import { explainPortInUse, parseStartOptions, startHelp } from "./start-options.
 test("has fixed ports, each with a flag that changes it", () => {
   const { ports, help } = parseStartOptions([]);
   expect(help).toBe(false);
-  expect(new Set(Object.values(ports)).size).toBe(8);
+  expect(new Set(Object.values(ports)).size).toBe(12);
   for (const [name, port] of Object.entries(ports)) {
     const message = explainPortInUse(new PortInUseError("something", port), ports);
     expect(message).toContain(`port ${port} is taken`);
@@ -13,6 +13,11 @@ test("has fixed ports, each with a flag that changes it", () => {
     expect(startHelp).toContain(flag);
     expect(parseStartOptions([flag, "4711"]).ports).toEqual({ ...ports, [name]: 4711 });
   }
+});
+
+test("shows metrics where asked to", () => {
+  expect(parseStartOptions([]).metrics).toBe(false);
+  expect(parseStartOptions(["--metrics"]).metrics).toBe(true);
 });
 
 test("takes free ports where 0 is asked for, any number of times", () => {
@@ -28,4 +33,9 @@ test.each([
   [["now"], "Unexpected argument 'now'"],
 ])("refuses %j in one line", (args, message) => {
   expect(() => parseStartOptions(args)).toThrow(message);
+});
+
+test("shows how the mesh is doing unless told not to", () => {
+  expect(parseStartOptions([]).live).toBe(true);
+  expect(parseStartOptions(["--no-live"]).live).toBe(false);
 });

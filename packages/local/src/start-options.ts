@@ -14,14 +14,22 @@ const portFlags = {
   enricherAdmin: { flag: "enricher-admin-port", port: 24695, what: "admin port of the enricher" },
   dedupAdmin: { flag: "dedup-admin-port", port: 24696, what: "admin port of dedup" },
   storeAdmin: { flag: "store-admin-port", port: 24697, what: "admin port of the store" },
+  gatewayMetrics: { flag: "gateway-metrics-port", port: 24700, what: "with --metrics: of the gateway" },
+  enricherMetrics: { flag: "enricher-metrics-port", port: 24701, what: "with --metrics: of the enricher" },
+  dedupMetrics: { flag: "dedup-metrics-port", port: 24702, what: "with --metrics: of dedup" },
+  storeMetrics: { flag: "store-metrics-port", port: 24703, what: "with --metrics: of the store" },
 } as const satisfies Record<keyof MeshPorts, { flag: string; port: number; what: string }>;
 
 const portNames = Object.keys(portFlags) as (keyof typeof portFlags)[];
 
 export interface StartOptions {
   help: boolean;
+  /** Shows how the mesh is doing, where the output is a terminal. */
+  live: boolean;
   dataDir: string;
   ports: Record<keyof typeof portFlags, number>;
+  /** Each service shows its metrics. */
+  metrics: boolean;
 }
 
 /** The command line cannot be used; the message is one line. */
@@ -42,7 +50,13 @@ export function parseStartOptions(args: readonly string[]): StartOptions {
     if (other !== undefined) throw new UsageError(`--${flag} and --${other} are both ${ports[name]}`);
     byPort.set(ports[name], flag);
   }
-  return { help: values.help === true, dataDir: String(values["data-dir"]), ports };
+  return {
+    help: values.help === true,
+    live: values["no-live"] !== true,
+    dataDir: String(values["data-dir"]),
+    ports,
+    metrics: values.metrics === true,
+  };
 }
 
 export const startHelp = `Starts a whole mesh on this machine: NATS, PostgreSQL and the four services, on 127.0.0.1.
@@ -51,7 +65,9 @@ Ctrl-C drains and stops it; a second Ctrl-C stops it at once. Its data stays.
   npm start -- [flags]
 
 ${portNames.map((name) => `  --${portFlags[name].flag.padEnd(21)} ${String(portFlags[name].port).padEnd(12)} ${portFlags[name].what} (0: any free port)`).join("\n")}
+  --metrics                            each service shows its metrics to Prometheus (docs/metrics.md)
   --data-dir              .chowhound   streams, database, keys, logs
+  --no-live                            on a terminal: no view of how the mesh is doing
   --help
 `;
 
@@ -73,6 +89,8 @@ function parseFlags(args: readonly string[]) {
           portNames.map((name) => [portFlags[name].flag, text(String(portFlags[name].port))]),
         ),
         "data-dir": text(join(repositoryRoot, ".chowhound")),
+        metrics: { type: "boolean", default: false },
+        "no-live": { type: "boolean", default: false },
         help: { type: "boolean", default: false },
       },
     }).values as Record<string, string | boolean>;

@@ -1,10 +1,12 @@
 /** `npm start`: a whole mesh in the foreground. */
 import { relative, resolve } from "node:path";
+import type { LiveScreen } from "@chowhound/cli/screen/live-screen";
 import { DataDirInUseError } from "./data-dir-claim.ts";
 import { endpointsPath, removeEndpoints, writeEndpoints } from "./endpoints-file.ts";
 import { PortInUseError } from "./free-port.ts";
 import { type Mesh, startMesh } from "./mesh.ts";
 import { showEndpoints } from "./show-endpoints.ts";
+import { showMesh } from "./show-mesh.ts";
 import {
   explainPortInUse,
   parseStartOptions,
@@ -17,17 +19,20 @@ import { superviseMesh } from "./supervise-mesh.ts";
 
 const EXIT_FORCED = 130;
 
+/** The view below the log, while there is one. */
+let screen: LiveScreen | undefined;
+
 /** Runs until it is told to stop. Returns the exit code. */
 async function start(options: StartOptions): Promise<number> {
   const dataDir = resolve(options.dataDir);
   const fromHere = relative(process.cwd(), dataDir);
   const shownDir = fromHere === "" || fromHere.startsWith("..") ? dataDir : fromHere;
-  const { signal, isForced } = catchStopSignals(console.log);
+  const { signal, isForced } = catchStopSignals(print);
 
   console.log(`Starting a mesh in ${shownDir} (Ctrl-C stops it)`);
   let mesh: Mesh;
   try {
-    mesh = await startMesh({ dataDir, ports: options.ports, signal, log });
+    mesh = await startMesh({ dataDir, ports: options.ports, metrics: options.metrics, signal, log });
   } catch (error) {
     if (isForced()) return EXIT_FORCED;
     console.error(signal.aborted ? "Stopped before it was up." : explain(error, options));
@@ -41,7 +46,11 @@ async function start(options: StartOptions): Promise<number> {
     `This, for programs: ${endpointsPath(shownDir)}. Logs: ${shownDir}/logs. Ctrl-C drains and stops.\n`,
   );
 
+  if (options.live && process.stdout.isTTY === true)
+    screen = await showMesh(mesh.endpoints.admin, { output: process.stdout, signal });
+
   await aborted(signal);
+  await screen?.stopped;
   try {
     await mesh.stop();
     console.log("Stopped. The data stays; `npm start` goes on where this ended.");
@@ -64,7 +73,12 @@ function explain(error: unknown, { dataDir, ports }: StartOptions): string {
 }
 
 function log(line: string): void {
-  console.log(`  ${line}`);
+  print(`  ${line}`);
+}
+
+function print(line: string): void {
+  if (screen === undefined) console.log(line);
+  else screen.note(line);
 }
 
 // The terminal may be gone before we are.

@@ -1,3 +1,4 @@
+import { type AuditReport, AuditVerdict } from "@chowhound/shared/contracts/chowhound/v1/audit_service";
 import type { BookKeeper, Books } from "../books.ts";
 import { verdictMeanings, verdicts } from "../books.ts";
 import { deprecation, outdatedText } from "./package-records.ts";
@@ -17,6 +18,17 @@ export function showBooks(books: Books, rejected: number): string {
     ...verdicts.map((verdict) => line(verdict, books[verdict], verdictMeanings[verdict])),
     line("sum", sum, sum === books.accepted ? "= accepted" : "IS NOT WHAT WAS ACCEPTED"),
   ].join("\n");
+}
+
+/** What the mesh's own audit says, as `chow audit` does. */
+export function showAudit({ verdict, lastNumber, total, findingCount }: AuditReport): string {
+  const found =
+    verdict === AuditVerdict.CLOSED
+      ? `closed: ${lastNumber} batches given out and each booked once; ${total?.rows} rows and ${total?.openDeadLetters} dead letters, as booked`
+      : verdict === AuditVerdict.STALLED
+        ? "stalled"
+        : `BROKEN: ${findingCount} findings`;
+  return `The audit (chow audit)\n  ${found}`;
 }
 
 /** A few rows, and what the pipeline has made of them. */

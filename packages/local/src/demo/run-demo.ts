@@ -2,7 +2,8 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { RecordStatus } from "@chowhound/shared/contracts/chowhound/v1/ingestion_service";
 import { PipelineService } from "@chowhound/shared/contracts/chowhound/v1/pipeline_service";
-import { auditBooks, type BookKeeper, type Books, openBooks } from "../books.ts";
+import { auditMesh, problemsOf } from "../audit.ts";
+import { type BookKeeper, type Books, openBooks } from "../books.ts";
 import { createGrpcClient } from "../grpc-client.ts";
 import type { Mesh } from "../mesh.ts";
 import { findInstalledPackages, type InstalledPackage } from "./installed-packages.ts";
@@ -16,7 +17,7 @@ import {
   recordWithoutVersion,
 } from "./package-records.ts";
 import { createProducer, inBatches, isAccepted, type Producer } from "./producer.ts";
-import { checkRows, showBooks, showDeadLetters, showRows } from "./report.ts";
+import { checkRows, showAudit, showBooks, showDeadLetters, showRows } from "./report.ts";
 
 interface Stage {
   mesh: Mesh;
@@ -75,8 +76,10 @@ export async function runDemo(
     print(`\n${showBooks(after, producer.counts.rejected)}`);
     print(`\n${await showRows(keeper)}`);
     print(`\n${await showDeadLetters(keeper)}`);
+    const report = await auditMesh(mesh.endpoints.admin.store!);
+    print(`\n${showAudit(report)}`);
     return [
-      ...(await auditBooks(keeper, producer.counts.accepted)),
+      ...problemsOf(report, producer.counts.accepted),
       ...checkVerdicts(after, expected),
       ...(await checkRows(keeper, expected.updated)),
     ];

@@ -24,3 +24,8 @@ export function fingerprintAt(batch: RecordBatch, index: number): Uint8Array {
 export function ordinalAt(batch: RecordBatch, index: number): number {
   return batch.ordinals[index] ?? index;
 }
+
+/** The batch brings dead letters again: replayOrdinals says which. */
+export function isReplay(batch: RecordBatch): boolean {
+  return batch.replayOf.length > 0;
+}

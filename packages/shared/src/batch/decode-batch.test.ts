@@ -14,13 +14,30 @@ import { HASH_BYTES } from "../record/content-hash.ts";
 import { UUID_BYTES } from "../record/uuid.ts";
 import { encodeSample, sampleBatch, sampleRawBatch } from "../testing/sample-batches.ts";
 import { callAt, contentHashAt, fingerprintAt, ordinalAt, uuidAt } from "./batch-columns.ts";
-import { decodeBatch, ENVELOPE_VERSION } from "./decode-batch.ts";
+import { decodeBatch, NEWEST_ENVELOPE_VERSION, REPLAY_ENVELOPE_VERSION } from "./decode-batch.ts";
 
 const records = [
   { tenantId: "acme", data: "one" },
   { tenantId: "globex", data: "two", pipelineVersion: 4, enrichment: { lang: "en" } },
   { tenantId: "acme", data: "three", dead: { reason: "step_error" } },
 ];
+
+/** Two records more that dedup dropped, as these columns say. */
+function drop(
+  batch: RecordBatch,
+  uuids: readonly number[],
+  callOf: number[],
+  pipelineOf: number[],
+): RecordBatch {
+  batch.acceptedCount += 2;
+  batch.dropped.push(create(DroppedCountSchema, { tenantId: "acme", count: 2 }));
+  batch.droppedUuids = Buffer.concat(uuids.map((byte) => Buffer.alloc(UUID_BYTES, byte)));
+  batch.droppedCallOf = callOf;
+  batch.droppedPipelineOf = pipelineOf;
+  return batch;
+}
+
+const reduced = (): RecordBatch => drop(sampleBatch({ records }), [8, 9], [0, 1], [1, 0]);
 
 function decoded(batch: RecordBatch): RecordBatch {
   const result = decodeBatch(encodeSample(batch));
@@ -48,6 +65,12 @@ describe("a valid batch", () => {
     expect(decoded(batch).originals).toHaveLength(3);
   });
 
+  test("that dedup has dropped records from, with whose they were", () => {
+    const { originals, droppedUuids } = decoded(reduced());
+    expect(originals).toHaveLength(3);
+    expect(droppedUuids).toHaveLength(2 * UUID_BYTES);
+  });
+
   test("can be read record by record", () => {
     const sample = sampleBatch({ records });
     const batch = decoded(sample);
@@ -70,11 +93,34 @@ describe("a valid batch", () => {
   });
 });
 
+describe("a replay", () => {
+  const replay = (): RecordBatch => ({
+    ...sampleRawBatch({ records }),
+    envelopeVersion: REPLAY_ENVELOPE_VERSION,
+    replayOf: new Uint8Array(UUID_BYTES).fill(7),
+    replayOrdinals: [2, 5, 40],
+  });
+
+  test("says of which batch, and which of its records", () => {
+    expect(decoded(replay()).replayOrdinals).toEqual([2, 5, 40]);
+  });
+
+  test.each<[string, Partial<RecordBatch>]>([
+    ["names no batch", { replayOf: new Uint8Array() }],
+    ["lacks a place", { replayOrdinals: [2, 5] }],
+    ["has a place twice", { replayOrdinals: [2, 5, 5] }],
+    ["claims to be none", { envelopeVersion: REPLAY_ENVELOPE_VERSION - 1 }],
+    ["lacks records", { acceptedCount: 4, dropped: [create(DroppedCountSchema, { count: 1 })] }],
+  ])("that %s is undecodable", (_, changes) => {
+    expect(decodeBatch(encodeSample({ ...replay(), ...changes })).kind).toBe("undecodable");
+  });
+});
+
 describe("a batch of newer software", () => {
   test("is told from one that is broken", () => {
     const batch = sampleBatch({ records });
-    batch.envelopeVersion = ENVELOPE_VERSION + 1;
-    const newer = { kind: "newer", envelopeVersion: ENVELOPE_VERSION + 1 };
+    batch.envelopeVersion = NEWEST_ENVELOPE_VERSION + 1;
+    const newer = { kind: "newer", envelopeVersion: NEWEST_ENVELOPE_VERSION + 1 };
     expect(decodeBatch(encodeSample(batch))).toEqual(newer);
     // Its columns may be others: they are not judged.
     batch.uuids = new Uint8Array();
@@ -111,6 +157,27 @@ describe("a batch whose parts don't agree", () => {
       "fingerprints",
       /column fingerprints has the length 47, not 48/,
       (batch) => (batch.fingerprints = shorter(batch.fingerprints)),
+    ],
+    [
+      "dropped_uuids",
+      /column dropped_uuids has the length 16, not 32/,
+      (batch) => drop(batch, [9], [0], [0]),
+    ],
+    [
+      "dropped_call_of",
+      /column dropped_call_of has the length 1, not 2/,
+      (batch) => drop(batch, [9, 9], [0], [0, 0]),
+    ],
+    [
+      "dropped_pipeline_of",
+      /column dropped_pipeline_of has the length 0, not 2/,
+      (batch) => drop(batch, [9, 9], [0, 0], []),
+    ],
+    ["a dropped record of no call", /a record of no call/, (batch) => drop(batch, [9, 9], [0, 2], [0, 0])],
+    [
+      "a dropped record of no pipeline",
+      /a record of no pipeline/,
+      (batch) => drop(batch, [9, 9], [0, 0], [2, 0]),
     ],
     ["a call that isn't there", /a record of no call/, (batch) => (batch.callOf[1] = 2)],
     ["a pipeline that isn't there", /a record of no pipeline/, (batch) => (batch.pipelineOf[0] = 2)],

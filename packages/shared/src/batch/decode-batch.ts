@@ -6,8 +6,14 @@ import {
 import { HASH_BYTES } from "../record/content-hash.ts";
 import { UUID_BYTES } from "../record/uuid.ts";
 
-/** The layout that this software writes and the newest that it reads. */
+/** The layout of a batch of the gateway. */
 export const ENVELOPE_VERSION = 1;
+/**
+ * The layout of a replay of dead letters. Software that doesn't know it gives a replay back instead of taking its
+ * records for new ones.
+ */
+export const REPLAY_ENVELOPE_VERSION = 2;
+export const NEWEST_ENVELOPE_VERSION = REPLAY_ENVELOPE_VERSION;
 
 /** What a message turned out to be. */
 export type DecodedBatch =
@@ -25,7 +31,7 @@ export function decodeBatch(message: Uint8Array): DecodedBatch {
   } catch (error) {
     return { kind: "undecodable", detail: `not a RecordBatch: ${(error as Error).message}` };
   }
-  if (batch.envelopeVersion > ENVELOPE_VERSION)
+  if (batch.envelopeVersion > NEWEST_ENVELOPE_VERSION)
     return { kind: "newer", envelopeVersion: batch.envelopeVersion };
   const detail = findMismatch(batch);
   return detail === undefined ? { kind: "batch", batch } : { kind: "undecodable", detail };
@@ -45,6 +51,17 @@ function findMismatch(batch: RecordBatch): string | undefined {
     ["versions_us", batch.versionsUs.length, count],
   ];
   if (batch.ordinals.length > 0) columns.push(["ordinals", batch.ordinals.length, count]);
+  const isReplay = batch.envelopeVersion === REPLAY_ENVELOPE_VERSION;
+  if (batch.replayOf.length !== (isReplay ? UUID_BYTES : 0))
+    return `envelope version ${batch.envelopeVersion}, and replay_of has ${batch.replayOf.length} bytes`;
+  columns.push(["replay_ordinals", batch.replayOrdinals.length, isReplay ? count : 0]);
+  if (isReplay && dropped > 0) return "a replay of which records were dropped";
+  // Software from before these columns counted only.
+  if (batch.droppedUuids.length > 0) {
+    columns.push(["dropped_uuids", batch.droppedUuids.length, dropped * UUID_BYTES]);
+    columns.push(["dropped_call_of", batch.droppedCallOf.length, dropped]);
+    columns.push(["dropped_pipeline_of", batch.droppedPipelineOf.length, dropped]);
+  }
   if (batch.origin !== undefined) {
     columns.push(["pipeline_of", batch.pipelineOf.length, count]);
     columns.push(["fingerprints", batch.fingerprints.length, count * HASH_BYTES]);
@@ -52,8 +69,10 @@ function findMismatch(batch: RecordBatch): string | undefined {
   for (const [name, actual, expected] of columns) {
     if (actual !== expected) return `the column ${name} has the length ${actual}, not ${expected}`;
   }
-  if (batch.callOf.some((call) => call >= batch.calls.length)) return "a record of no call";
-  if (batch.pipelineOf.some((pipeline) => pipeline >= batch.pipelines.length))
+  const isNoCall = (call: number): boolean => call >= batch.calls.length;
+  if (batch.callOf.some(isNoCall) || batch.droppedCallOf.some(isNoCall)) return "a record of no call";
+  const isNoPipeline = (pipeline: number): boolean => pipeline >= batch.pipelines.length;
+  if (batch.pipelineOf.some(isNoPipeline) || batch.droppedPipelineOf.some(isNoPipeline))
     return "a record of no pipeline";
   if (
     batch.ordinals.some(
@@ -61,6 +80,8 @@ function findMismatch(batch: RecordBatch): string | undefined {
     )
   )
     return "ordinals that don't ascend within the batch";
+  if (batch.replayOrdinals.some((ordinal, i) => i > 0 && ordinal <= batch.replayOrdinals[i - 1]!))
+    return "replay_ordinals that don't ascend";
   const indexed = [...batch.enrichments, ...batch.deadLabels];
   if (indexed.some(({ index }) => index >= count)) return "an enrichment or a dead label of no record";
   return undefined;

@@ -1,14 +1,16 @@
 import { readFileSync } from "node:fs";
 import { status } from "@grpc/grpc-js";
 import { describe, expect, it } from "vitest";
-import { CALL_ERRORS, DEAD_REASONS, RECORD_REASONS } from "./reasons.ts";
+import { AUDIT_REASONS, CALL_ERRORS, DEAD_REASONS, RECORD_REASONS } from "./reasons.ts";
 
 const page = readFileSync(new URL("../../../../docs/errors.md", import.meta.url), "utf8");
 
+const auditPage = readFileSync(new URL("../../../../docs/audit.md", import.meta.url), "utf8");
+
 /** The `###` headings of a `##` section, each with its text. */
-function entriesOf(section: string): Map<string, string> {
-  const text = page.split(/^## /m).find((part) => part.startsWith(`${section}\n`)) ?? "";
-  const entries = text.split(/^### /m).slice(1);
+function entriesOf(section: string, text = page): Map<string, string> {
+  const part = text.split(/^## /m).find((candidate) => candidate.startsWith(`${section}\n`)) ?? "";
+  const entries = part.split(/^### /m).slice(1);
   return new Map(entries.map((entry) => [entry.split("\n", 1)[0]!, entry]));
 }
 
@@ -37,7 +39,19 @@ describe("docs/errors.md", () => {
   });
 
   it("has each identifier once: it means one thing", () => {
-    const all = [...Object.keys(CALL_ERRORS), ...RECORD_REASONS, ...DEAD_REASONS];
+    const all = [...Object.keys(CALL_ERRORS), ...RECORD_REASONS, ...DEAD_REASONS, ...AUDIT_REASONS];
     expect(new Set(all).size).toBe(all.length);
+  });
+});
+
+describe("docs/audit.md", () => {
+  const findings = entriesOf("Findings", auditPage);
+
+  it("has every finding as a heading, in the order of the code, and nothing else", () => {
+    expect([...findings.keys()]).toEqual([...AUDIT_REASONS]);
+  });
+
+  it.each([...findings])("says what to do about %s", (_id, text) => {
+    expect(text).toContain("**What to do:**");
   });
 });

@@ -18,10 +18,23 @@ export const CALL_ERRORS = {
   not_ready: status.UNAVAILABLE,
   shutting_down: status.UNAVAILABLE,
   paused: status.UNAVAILABLE,
+  invalid_query: status.INVALID_ARGUMENT,
+  record_not_found: status.NOT_FOUND,
+  query_too_slow: status.DEADLINE_EXCEEDED,
+  too_many_queries: status.RESOURCE_EXHAUSTED,
+  answer_too_large: status.RESOURCE_EXHAUSTED,
+  store_unavailable: status.UNAVAILABLE,
   pipeline_invalid: status.INVALID_ARGUMENT,
   pipeline_not_found: status.NOT_FOUND,
   pipeline_changed: status.ABORTED,
+  pipeline_test_invalid: status.INVALID_ARGUMENT,
+  invalid_dead_letter_request: status.INVALID_ARGUMENT,
+  dead_letter_not_found: status.NOT_FOUND,
+  invalid_audit_request: status.INVALID_ARGUMENT,
+  write_off_refused: status.FAILED_PRECONDITION,
   invalid_log_level: status.INVALID_ARGUMENT,
+  invalid_tail: status.INVALID_ARGUMENT,
+  too_many_taps: status.RESOURCE_EXHAUSTED,
   internal: status.INTERNAL,
 } as const satisfies Record<string, status>;
 
@@ -63,7 +76,23 @@ export const DEAD_REASONS = [
   "step_error",
   "enriched_field_invalid",
   "outgrew_message",
+  "kills_process",
   "value_refused_by_database",
 ] as const;
 
 export type DeadReason = (typeof DEAD_REASONS)[number];
+
+/** What an audit can find. Headings in docs/audit.md. */
+export const AUDIT_REASONS = [
+  "number_missing",
+  "number_reused",
+  "number_ahead",
+  "batch_repeated",
+  "invoice_unbalanced",
+  "totals_unbalanced",
+  "totals_differ",
+  "rows_differ",
+  "letters_differ",
+] as const;
+
+export type AuditReason = (typeof AUDIT_REASONS)[number];

@@ -1,44 +1,82 @@
 import { hash } from "node:crypto";
-import { RECORD_FIELD, type RecordView } from "./record-view.ts";
+import { writeAttributes } from "./attributes-json.ts";
+import { ByteWriter } from "./byte-writer.ts";
+import { LIMITS } from "./limits.ts";
+import { type FieldNumber, RECORD_FIELD, type RecordView } from "./record-view.ts";
+import { writeStruct } from "./struct-json.ts";
 
 /** Bytes of a content hash and of a fingerprint: SHA-256 cut to 128 bits. */
 export const HASH_BYTES = 16;
 
-let scratch: Buffer = Buffer.allocUnsafe(64 * 1024);
+const LENGTH_BYTES = 4;
 
-/** Concatenates parts, each behind its length, so that no two lists of parts give the same bytes; then hashes. */
-function hashParts(parts: readonly (Buffer | string)[]): Buffer {
-  let size = 0;
-  for (const part of parts) size += 4 + (typeof part === "string" ? Buffer.byteLength(part) : part.length);
-  if (size > scratch.length) scratch = Buffer.allocUnsafe(size * 2);
-  let at = 0;
-  for (const part of parts) {
-    const length = typeof part === "string" ? scratch.write(part, at + 4) : part.copy(scratch, at + 4);
-    scratch.writeUInt32LE(length, at);
-    at += 4 + length;
-  }
-  return hash("sha256", scratch.subarray(0, at), "buffer").subarray(0, HASH_BYTES);
+/** What is hashed: parts, each behind its length, so that no two lists of parts give the same bytes. */
+const input = new ByteWriter();
+
+function beginPart(): number {
+  input.reserve(LENGTH_BYTES);
+  input.length += LENGTH_BYTES;
+  return input.length;
+}
+
+function endPart(start: number): void {
+  input.buffer.writeUInt32LE(input.length - start, start - LENGTH_BYTES);
+}
+
+function addBytes(bytes: Buffer, start = 0, end = bytes.length): void {
+  const at = beginPart();
+  input.copy(bytes, start, end);
+  endPart(at);
+}
+
+function addText(text: string): void {
+  const at = beginPart();
+  input.utf8(text);
+  endPart(at);
+}
+
+function digest(): Buffer {
+  // In half the time that a buffer takes: Node makes one of its own for each, outside its pool.
+  const sha256 = hash("sha256", input.written, "binary");
+  const result = Buffer.allocUnsafe(HASH_BYTES);
+  result.write(sha256, "binary");
+  return result;
 }
 
 /**
  * The canonical hash of what the source said: data, metadata, metadata_type, lang, attributes and the raw payload as
- * received. Uuid, times and what a pipeline adds are not part of it.
+ * received. Uuid, times and what a pipeline adds are not part of it. Metadata and attributes count as their canonical
+ * JSON.
  *
- * @param metadataJson from `structToJson`, "{}" where there is no metadata
- * @param attributesJson from `attributesToJson`
+ * Throws StructError, or WireError where the bytes are not well formed.
  */
-export function contentHash(view: RecordView, metadataJson: string, attributesJson: string): Buffer {
-  const parts = [
-    view.slice(RECORD_FIELD.data),
-    metadataJson,
-    view.slice(RECORD_FIELD.metadataType),
-    view.slice(RECORD_FIELD.lang),
-    attributesJson,
-  ];
+export function contentHash(view: RecordView): Buffer {
+  input.clear();
+  addField(view, RECORD_FIELD.data);
+  let at = beginPart();
+  writeStruct(
+    input,
+    view.bytes,
+    view.start(RECORD_FIELD.metadata),
+    view.end(RECORD_FIELD.metadata),
+    LIMITS.metadataDepth,
+  );
+  endPart(at);
+  addField(view, RECORD_FIELD.metadataType);
+  addField(view, RECORD_FIELD.lang);
+  at = beginPart();
+  writeAttributes(input, view);
+  endPart(at);
   const payload = view.rawPayload();
-  if (payload !== undefined && payload.content.length + payload.contentType.length > 0)
-    parts.push(payload.content, payload.contentType);
-  return hashParts(parts);
+  if (payload !== undefined && payload.content.length + payload.contentType.length > 0) {
+    addBytes(payload.content);
+    addBytes(payload.contentType);
+  }
+  return digest();
+}
+
+function addField(view: RecordView, field: FieldNumber): void {
+  addBytes(view.bytes, view.start(field), view.end(field));
 }
 
 /** What a fingerprint speaks of: a record under one key with one content, processed by one pipeline version. */
@@ -52,18 +90,20 @@ export interface FingerprintParts {
   pipelineVersion: bigint;
 }
 
-const numbers = Buffer.allocUnsafe(16);
-
 /** The 128-bit fingerprint under which dedup remembers a committed record. */
 export function recordFingerprint(parts: FingerprintParts): Buffer {
-  numbers.writeBigInt64LE(parts.versionUs, 0);
-  numbers.writeBigInt64LE(parts.pipelineVersion, 8);
-  return hashParts([
-    parts.tenantId,
-    parts.sourceType,
-    parts.sourceId,
-    parts.dataId,
-    parts.contentHash,
-    numbers,
-  ]);
+  input.clear();
+  addText(parts.tenantId);
+  addBytes(parts.sourceType);
+  addBytes(parts.sourceId);
+  if (typeof parts.dataId === "string") addText(parts.dataId);
+  else addBytes(parts.dataId);
+  addBytes(parts.contentHash);
+  const at = beginPart();
+  input.reserve(16);
+  input.buffer.writeBigInt64LE(parts.versionUs, at);
+  input.buffer.writeBigInt64LE(parts.pipelineVersion, at + 8);
+  input.length += 16;
+  endPart(at);
+  return digest();
 }

@@ -4,9 +4,8 @@ import { uuidV7Us } from "./uuid.ts";
 /** Whole microseconds since 1970, rounded down; undefined where nanos is out of range or the time beyond ±285 years. */
 export function timestampUs(time: WireTimestamp): number | undefined {
   if (time.nanos < 0 || time.nanos > 999_999_999) return undefined;
-  const us = time.seconds * 1_000_000n + BigInt(Math.floor(time.nanos / 1000));
-  const number = Number(us);
-  return Number.isSafeInteger(number) ? number : undefined;
+  const us = time.seconds * 1_000_000 + Math.floor(time.nanos / 1000);
+  return Number.isSafeInteger(us) ? us : undefined;
 }
 
 /**

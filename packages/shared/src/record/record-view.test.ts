@@ -106,7 +106,8 @@ function expectAgreement(bytes: Uint8Array): void {
   expect(read.attributes).toEqual(message.attributes);
   // The library merges message fields that come again; the view says so and leaves it to the caller.
   if (read.view.repeatsMessageField) return;
-  const time = (value: IngestionData["createdAt"]) => value && { seconds: value.seconds, nanos: value.nanos };
+  const time = (value: IngestionData["createdAt"]) =>
+    value && { seconds: Number(value.seconds), nanos: value.nanos };
   expect(read.createdAt).toEqual(time(message.createdAt));
   expect(read.updatedAt).toEqual(time(message.updatedAt));
   expect(read.rawPayload).toEqual(
@@ -145,7 +146,7 @@ describe("RecordView", () => {
           else expect(() => fromBinary(IngestionDataSchema, beginning)).toThrow();
         }
       }),
-      { numRuns: 50 },
+      { numRuns: 20 },
     );
   });
 
@@ -228,7 +229,7 @@ describe("RecordView", () => {
         .finish(),
     );
     const bytes = Buffer.concat([Buffer.from([0x62, nanos.length]), nanos]);
-    expect(new RecordView().read(bytes).timestamp(RECORD_FIELD.updatedAt)).toEqual({ seconds: 0n, nanos: 5 });
+    expect(new RecordView().read(bytes).timestamp(RECORD_FIELD.updatedAt)).toEqual({ seconds: 0, nanos: 5 });
     expectAgreement(bytes);
   });
 

@@ -18,7 +18,7 @@ export const RECORD_FIELD = {
   rawPayload: 13,
 } as const;
 
-type FieldNumber = (typeof RECORD_FIELD)[keyof typeof RECORD_FIELD];
+export type FieldNumber = (typeof RECORD_FIELD)[keyof typeof RECORD_FIELD];
 
 /** The string fields, as the protobuf field names that people read in messages. */
 export const STRING_FIELDS = [
@@ -37,7 +37,8 @@ const EMPTY = Buffer.alloc(0);
 
 /** A time as it stands on the wire. */
 export interface WireTimestamp {
-  seconds: bigint;
+  /** Exact from -2^53 to 2^53, rounded beyond: that is no time that anybody means. */
+  seconds: number;
   nanos: number;
 }
 
@@ -56,8 +57,9 @@ export class RecordView {
   repeatsMessageField = false;
   readonly #starts = new Int32Array(LAST_FIELD + 1);
   readonly #ends = new Int32Array(LAST_FIELD + 1);
-  #attributeStarts: number[] = [];
-  #attributeEnds: number[] = [];
+  /** Two a piece: start and end. */
+  readonly #attributes: number[] = [];
+  readonly #pair: FieldPair = { start1: 0, end1: 0, start2: 0, end2: 0 };
 
   /** Reads the record in `bytes`. Throws WireError where it is not a well-formed message. */
   read(bytes: Uint8Array): this {
@@ -66,8 +68,7 @@ export class RecordView {
       : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.repeatsMessageField = false;
     this.#starts.fill(-1);
-    this.#attributeStarts = [];
-    this.#attributeEnds = [];
+    this.#attributes.length = 0;
     const reader = new WireReader(bytes);
     while (!reader.done) {
       const tag = reader.uint32();
@@ -83,8 +84,7 @@ export class RecordView {
       const start = reader.pos;
       reader.pos += length;
       if (number === RECORD_FIELD.attributes) {
-        this.#attributeStarts.push(start);
-        this.#attributeEnds.push(reader.pos);
+        this.#attributes.push(start, reader.pos);
         continue;
       }
       if (isMessageField(number) && this.#starts[number]! >= 0) this.repeatsMessageField = true;
@@ -101,6 +101,15 @@ export class RecordView {
   byteLength(field: FieldNumber): number {
     const start = this.#starts[field]!;
     return start < 0 ? 0 : this.#ends[field]! - start;
+  }
+
+  /** Where the field's value begins in `bytes`; `end` too is 0 where it is absent. */
+  start(field: FieldNumber): number {
+    return Math.max(this.#starts[field]!, 0);
+  }
+
+  end(field: FieldNumber): number {
+    return this.#starts[field]! < 0 ? 0 : this.#ends[field]!;
   }
 
   /** The field's bytes, not copied; empty where it is absent. */
@@ -120,23 +129,29 @@ export class RecordView {
   }
 
   get attributeCount(): number {
-    return this.#attributeStarts.length;
+    return this.#attributes.length / 2;
   }
 
-  /** Calls back with key and value of each attribute in the order of the wire. Throws WireError. */
-  forEachAttribute(visit: (key: Buffer, value: Buffer) => void): void {
-    for (let i = 0; i < this.#attributeStarts.length; i++) {
-      const [key, value] = readTwoFields(this.bytes, this.#attributeStarts[i]!, this.#attributeEnds[i]!);
-      visit(key, value);
-    }
+  /**
+   * Where in `bytes` key (1) and value (2) of an attribute lie; attributes are in the order of the wire. The object is
+   * used again by the next call. Throws WireError.
+   */
+  attributeAt(index: number): FieldPair {
+    return locateTwoFields(
+      this.bytes,
+      this.#attributes[2 * index]!,
+      this.#attributes[2 * index + 1]!,
+      this.#pair,
+    );
   }
 
   /** The attributes; of a key that came twice the last value counts. */
   attributes(): Record<string, string> {
     const result: Record<string, string> = Object.create(null);
-    this.forEachAttribute((key, value) => {
-      result[key.toString()] = value.toString();
-    });
+    for (let index = 0; index < this.attributeCount; index++) {
+      const { start1, end1, start2, end2 } = this.attributeAt(index);
+      result[this.bytes.toString("utf8", start1, end1)] = this.bytes.toString("utf8", start2, end2);
+    }
     return result;
   }
 
@@ -145,14 +160,14 @@ export class RecordView {
     const start = this.#starts[field]!;
     if (start < 0) return undefined;
     const reader = new WireReader(this.bytes, start, this.#ends[field]!);
-    let seconds = 0n;
+    let seconds = 0;
     let nanos = 0;
     while (!reader.done) {
       const tag = reader.uint32();
       const number = fieldNumber(tag);
       const wireType = tag & 7;
       if (wireType === WIRE_VARINT && number === 1) seconds = reader.int64();
-      else if (wireType === WIRE_VARINT && number === 2) nanos = Number(BigInt.asIntN(32, reader.int64()));
+      else if (wireType === WIRE_VARINT && number === 2) nanos = reader.int32();
       else reader.skip(wireType, number);
     }
     return { seconds, nanos };
@@ -162,14 +177,23 @@ export class RecordView {
   rawPayload(): { content: Buffer; contentType: Buffer } | undefined {
     const start = this.#starts[RECORD_FIELD.rawPayload]!;
     if (start < 0) return undefined;
-    const [content, contentType] = readTwoFields(this.bytes, start, this.#ends[RECORD_FIELD.rawPayload]!);
-    return { content, contentType };
+    const end = this.#ends[RECORD_FIELD.rawPayload]!;
+    const { start1, end1, start2, end2 } = locateTwoFields(this.bytes, start, end, this.#pair);
+    return { content: this.bytes.subarray(start1, end1), contentType: this.bytes.subarray(start2, end2) };
   }
 }
 
-/** The length-delimited fields 1 and 2 of a message, not copied; empty where absent, the last where repeated. */
-function readTwoFields(bytes: Buffer, start: number, end: number): [Buffer, Buffer] {
-  const fields: [Buffer, Buffer] = [EMPTY, EMPTY];
+/** Where two fields of a message lie; start and end are the same where one is absent. */
+export interface FieldPair {
+  start1: number;
+  end1: number;
+  start2: number;
+  end2: number;
+}
+
+/** Finds the length-delimited fields 1 and 2 of a message, the last where one is repeated. */
+function locateTwoFields(bytes: Buffer, start: number, end: number, found: FieldPair): FieldPair {
+  found.start1 = found.end1 = found.start2 = found.end2 = start;
   const reader = new WireReader(bytes, start, end);
   while (!reader.done) {
     const tag = reader.uint32();
@@ -179,10 +203,17 @@ function readTwoFields(bytes: Buffer, start: number, end: number): [Buffer, Buff
       continue;
     }
     const length = reader.length();
-    fields[number - 1] = bytes.subarray(reader.pos, reader.pos + length);
+    const at = reader.pos;
     reader.pos += length;
+    if (number === 1) {
+      found.start1 = at;
+      found.end1 = reader.pos;
+    } else {
+      found.start2 = at;
+      found.end2 = reader.pos;
+    }
   }
-  return fields;
+  return found;
 }
 
 /**
@@ -206,7 +237,7 @@ export function splitRequest(
       records.push(request.subarray(reader.pos, reader.pos + length));
       reader.pos += length;
     } else if (number === 2 && wireType === WIRE_VARINT) {
-      batchNumber = BigInt.asUintN(64, reader.int64());
+      batchNumber = reader.uint64();
     } else {
       if (number === 1) throw new WireError(`the field records has the wire type ${wireType}, not 2`);
       reader.skip(wireType, number);

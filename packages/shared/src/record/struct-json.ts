@@ -1,4 +1,6 @@
-import { isUtf8 } from "node:buffer";
+import { ByteWriter } from "./byte-writer.ts";
+import { closeObject, type Member, openMember, openObject } from "./json-object.ts";
+import { writeJsonText } from "./json-text.ts";
 import { fieldNumber, WIRE_BYTES, WIRE_FIXED64, WIRE_VARINT, WireError, WireReader } from "./wire.ts";
 
 /** What keeps a google.protobuf.Struct from being a JSON object that PostgreSQL can hold. */
@@ -22,6 +24,11 @@ export class StructError extends Error {
 }
 
 const VALUE = { null: 1, number: 2, string: 3, bool: 4, struct: 5, list: 6 } as const;
+const COLON = 0x3a;
+const COMMA = 0x2c;
+const BRACKET = { open: 0x5b, close: 0x5d } as const;
+
+const scratch = new ByteWriter();
 
 /**
  * The canonical JSON of an encoded google.protobuf.Struct: keys sorted by UTF-16 code units, no spaces, numbers as
@@ -30,14 +37,22 @@ const VALUE = { null: 1, number: 2, string: 3, bool: 4, struct: 5, list: 6 } as 
  * Throws StructError, or WireError where the bytes are not well formed.
  */
 export function structToJson(bytes: Buffer, maxDepth: number): string {
-  return readStruct(bytes, 0, bytes.length, maxDepth);
+  writeStruct(scratch.clear(), bytes, 0, bytes.length, maxDepth);
+  return scratch.written.toString();
 }
 
-function readStruct(bytes: Buffer, start: number, end: number, depthLeft: number): string {
+/** The same, as UTF-8 into `out`, of the Struct in `bytes` from `start` to `end`. */
+export function writeStruct(
+  out: ByteWriter,
+  bytes: Buffer,
+  start: number,
+  end: number,
+  depthLeft: number,
+): void {
   if (depthLeft === 0) throw new StructError("too_deep");
   const reader = new WireReader(bytes, start, end);
-  const keys: string[] = [];
-  const values = new Map<string, string>();
+  const members: Member[] = [];
+  const at = openObject(out);
   while (!reader.done) {
     const tag = reader.uint32();
     const number = fieldNumber(tag);
@@ -46,39 +61,64 @@ function readStruct(bytes: Buffer, start: number, end: number, depthLeft: number
       continue;
     }
     const entryEnd = reader.length() + reader.pos;
-    let key = "";
-    let value: string | undefined;
-    while (reader.pos < entryEnd) {
-      const entryTag = reader.uint32();
-      const entryField = fieldNumber(entryTag);
-      if ((entryTag & 7) !== WIRE_BYTES || entryField > 2) {
-        reader.skip(entryTag & 7, entryField);
-        continue;
-      }
-      const length = reader.length();
-      if (entryField === 1) key = readText(bytes, reader.pos, reader.pos + length);
-      else {
-        if (value !== undefined) throw new StructError("repeated_field");
-        value = readValue(bytes, reader.pos, reader.pos + length, depthLeft);
-      }
-      reader.pos += length;
-    }
-    if (reader.pos > entryEnd) throw new WireError("a map entry is longer than its length");
-    if (value === undefined) throw new StructError("empty_value");
-    if (!values.has(key)) keys.push(key);
-    values.set(key, value);
+    openMember(out, members);
+    members.push(writeEntry(out, bytes, reader, entryEnd, depthLeft));
   }
-  keys.sort();
-  let json = "{";
-  for (let i = 0; i < keys.length; i++) {
-    json += `${i === 0 ? "" : ","}${JSON.stringify(keys[i])}:${values.get(keys[i]!)}`;
-  }
-  return `${json}}`;
+  closeObject(out, at, members, bytes);
 }
 
-function readValue(bytes: Buffer, start: number, end: number, depthLeft: number): string {
+/** Writes key and value in the order in which they come, and says where they are. */
+function writeEntry(
+  out: ByteWriter,
+  bytes: Buffer,
+  reader: WireReader,
+  entryEnd: number,
+  depthLeft: number,
+): Member {
+  const member = { keyStart: 0, keyEnd: 0, nameStart: -1, nameEnd: -1, valueStart: -1, valueEnd: -1 };
+  while (reader.pos < entryEnd) {
+    const tag = reader.uint32();
+    const field = fieldNumber(tag);
+    if ((tag & 7) !== WIRE_BYTES || field > 2) {
+      reader.skip(tag & 7, field);
+      continue;
+    }
+    const length = reader.length();
+    const start = reader.pos;
+    reader.pos += length;
+    if (field === 1) {
+      member.keyStart = start;
+      member.keyEnd = reader.pos;
+      member.nameStart = out.length;
+      writeName(out, bytes, start, reader.pos);
+      member.nameEnd = out.length;
+    } else {
+      if (member.valueStart >= 0) throw new StructError("repeated_field");
+      member.valueStart = out.length;
+      writeValue(out, bytes, start, reader.pos, depthLeft);
+      member.valueEnd = out.length;
+    }
+  }
+  if (reader.pos > entryEnd) throw new WireError("a map entry is longer than its length");
+  if (member.valueStart < 0) throw new StructError("empty_value");
+  if (member.nameStart < 0) {
+    // An absent key is the empty one.
+    member.nameStart = out.length;
+    writeName(out, bytes, 0, 0);
+    member.nameEnd = out.length;
+  }
+  return member;
+}
+
+/** A key of an object. Throws StructError. */
+export function writeName(out: ByteWriter, bytes: Buffer, start: number, end: number): void {
+  writeText(out, bytes, start, end);
+  out.byte(COLON);
+}
+
+function writeValue(out: ByteWriter, bytes: Buffer, start: number, end: number, depthLeft: number): void {
   const reader = new WireReader(bytes, start, end);
-  let json: string | undefined;
+  let isWritten = false;
   while (!reader.done) {
     const tag = reader.uint32();
     const number = fieldNumber(tag);
@@ -87,55 +127,56 @@ function readValue(bytes: Buffer, start: number, end: number, depthLeft: number)
       reader.skip(wireType, number);
       continue;
     }
-    if (json !== undefined) throw new StructError("repeated_field");
+    if (isWritten) throw new StructError("repeated_field");
+    isWritten = true;
     if (number === VALUE.null && wireType === WIRE_VARINT) {
-      reader.int64();
-      json = "null";
+      reader.skip(wireType, number);
+      out.ascii("null");
     } else if (number === VALUE.bool && wireType === WIRE_VARINT) {
-      json = reader.int64() === 0n ? "false" : "true";
+      out.ascii(reader.int64() === 0 ? "false" : "true");
     } else if (number === VALUE.number && wireType === WIRE_FIXED64) {
       const at = reader.pos;
       reader.skip(wireType, number);
       const value = bytes.readDoubleLE(at);
       if (!Number.isFinite(value)) throw new StructError("not_finite");
-      json = JSON.stringify(value);
+      out.ascii(String(value));
     } else if (wireType === WIRE_BYTES && number >= VALUE.string && number !== VALUE.bool) {
       const length = reader.length();
       const at = reader.pos;
       reader.pos += length;
-      if (number === VALUE.string) json = JSON.stringify(readText(bytes, at, at + length));
-      else if (number === VALUE.struct) json = readStruct(bytes, at, at + length, depthLeft - 1);
-      else json = readList(bytes, at, at + length, depthLeft - 1);
+      if (number === VALUE.string) writeText(out, bytes, at, reader.pos);
+      else if (number === VALUE.struct) writeStruct(out, bytes, at, reader.pos, depthLeft - 1);
+      else writeList(out, bytes, at, reader.pos, depthLeft - 1);
     } else {
       throw new WireError(`a metadata value's field ${number} has the wire type ${wireType}`);
     }
   }
-  if (json === undefined) throw new StructError("empty_value");
-  return json;
+  if (!isWritten) throw new StructError("empty_value");
 }
 
-function readList(bytes: Buffer, start: number, end: number, depthLeft: number): string {
+function writeList(out: ByteWriter, bytes: Buffer, start: number, end: number, depthLeft: number): void {
   if (depthLeft === 0) throw new StructError("too_deep");
   const reader = new WireReader(bytes, start, end);
-  let json = "[";
-  while (!reader.done) {
+  out.byte(BRACKET.open);
+  for (let isFirst = true; !reader.done; ) {
     const tag = reader.uint32();
     const number = fieldNumber(tag);
     if (number !== 1 || (tag & 7) !== WIRE_BYTES) {
       reader.skip(tag & 7, number);
       continue;
     }
+    if (!isFirst) out.byte(COMMA);
+    isFirst = false;
     const length = reader.length();
-    json += (json.length > 1 ? "," : "") + readValue(bytes, reader.pos, reader.pos + length, depthLeft);
+    const at = reader.pos;
     reader.pos += length;
+    writeValue(out, bytes, at, reader.pos, depthLeft);
   }
-  return `${json}]`;
+  out.byte(BRACKET.close);
 }
 
-function readText(bytes: Buffer, start: number, end: number): string {
-  const text = bytes.toString("utf8", start, end);
-  // The decoder replaces what is not UTF-8; only then is a second look needed.
-  if (text.includes("\ufffd") && !isUtf8(bytes.subarray(start, end))) throw new StructError("invalid_utf8");
-  if (text.includes("\0")) throw new StructError("nul_character");
-  return text;
+/** A string. Throws StructError. */
+export function writeText(out: ByteWriter, bytes: Buffer, start: number, end: number): void {
+  const problem = writeJsonText(out, bytes, start, end);
+  if (problem !== undefined) throw new StructError(problem);
 }

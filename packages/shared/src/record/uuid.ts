@@ -1,20 +1,64 @@
-const UUID_PATTERN = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
-const NIL = "0".repeat(32);
-const MAX = "f".repeat(32);
-
 export const UUID_BYTES = 16;
+export const UUID_TEXT_BYTES = 36;
+
+const DASH = 0x2d;
+/** Where the two digits of each byte stand in the text: dashes come after bytes 4, 6, 8 and 10. */
+const PLACES = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34] as const;
+const DASHES = [8, 13, 18, 23] as const;
+const NO_DIGIT = 0xff;
+/** By ASCII character, in either case. */
+const DIGITS = Uint8Array.from({ length: 256 }, (_, character) => {
+  const digit = Number.parseInt(String.fromCharCode(character), 16);
+  return Number.isNaN(digit) ? NO_DIGIT : digit;
+});
+/** By byte, the ASCII characters of its two digits. */
+const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"));
+const HIGH_DIGITS = Uint8Array.from(HEX, (hex) => hex.charCodeAt(0));
+const LOW_DIGITS = Uint8Array.from(HEX, (hex) => hex.charCodeAt(1));
 
 /** The 16 bytes of a uuid in its canonical 36-character form; undefined for any other form, nil and max. */
 export function parseUuid(text: string): Buffer | undefined {
-  if (text.length !== 36 || !UUID_PATTERN.test(text)) return undefined;
-  const hex = text.replaceAll("-", "").toLowerCase();
-  return hex === NIL || hex === MAX ? undefined : Buffer.from(hex, "hex");
+  return text.length === UUID_TEXT_BYTES ? readUuid(Buffer.from(text)) : undefined;
+}
+
+/** The same of the text in `bytes` from `start` to `end`. */
+export function readUuid(bytes: Uint8Array, start = 0, end: number = bytes.length): Buffer | undefined {
+  if (end - start !== UUID_TEXT_BYTES) return undefined;
+  for (const at of DASHES) if (bytes[start + at] !== DASH) return undefined;
+  const uuid = Buffer.allocUnsafe(UUID_BYTES);
+  let everyBit = 0xff;
+  let anyBit = 0;
+  for (let i = 0; i < UUID_BYTES; i++) {
+    const at = start + PLACES[i]!;
+    const high = DIGITS[bytes[at]!]!;
+    const low = DIGITS[bytes[at + 1]!]!;
+    if (high === NO_DIGIT || low === NO_DIGIT) return undefined;
+    const byte = (high << 4) | low;
+    uuid[i] = byte;
+    everyBit &= byte;
+    anyBit |= byte;
+  }
+  const isNilOrMax = anyBit === 0 || everyBit === 0xff;
+  return isNilOrMax ? undefined : uuid;
 }
 
 /** The canonical lower-case form of the 16 bytes at `offset`. */
 export function formatUuid(bytes: Uint8Array, offset = 0): string {
-  const hex = Buffer.from(bytes.buffer, bytes.byteOffset + offset, UUID_BYTES).toString("hex");
-  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+  writeUuid(text, 0, bytes, offset);
+  return text.toString("latin1");
+}
+
+const text = Buffer.allocUnsafe(UUID_TEXT_BYTES);
+
+/** The same into `target` from `at` on: 36 bytes. */
+export function writeUuid(target: Uint8Array, at: number, bytes: Uint8Array, offset = 0): void {
+  for (let i = 0; i < UUID_BYTES; i++) {
+    const byte = bytes[offset + i]!;
+    const place = at + PLACES[i]!;
+    target[place] = HIGH_DIGITS[byte]!;
+    target[place + 1] = LOW_DIGITS[byte]!;
+  }
+  for (const place of DASHES) target[at + place] = DASH;
 }
 
 /**

@@ -16,6 +16,9 @@ export class WireError extends Error {
 /** A cursor over one message's bytes. `pos` moves with every read; nothing is copied. */
 export class WireReader {
   pos: number;
+  /** The halves of the last varint, signed. */
+  #low = 0;
+  #high = 0;
   readonly bytes: Uint8Array;
   readonly end: number;
 
@@ -31,28 +34,32 @@ export class WireReader {
 
   /** An unsigned varint that fits 32 bits: a tag or a length. Longer varints are read, their high bits dropped. */
   uint32(): number {
-    const { bytes, end } = this;
-    let result = 0;
-    for (let shift = 0; shift < 70; shift += 7) {
-      if (this.pos >= end) throw new WireError("a varint is cut off");
-      const byte = bytes[this.pos++]!;
-      if (shift < 32) result |= (byte & 0x7f) << shift;
-      if (byte < 0x80) return result >>> 0;
+    const first = this.bytes[this.pos]!;
+    // Nearly every tag and length.
+    if (first < 0x80 && this.pos < this.end) {
+      this.pos++;
+      return first;
     }
-    throw new WireError("a varint is longer than 10 bytes");
+    this.#readVarint();
+    return this.#low >>> 0;
   }
 
-  /** A signed 64-bit varint (int64). */
-  int64(): bigint {
-    const { bytes, end } = this;
-    let result = 0n;
-    for (let shift = 0n; shift < 70n; shift += 7n) {
-      if (this.pos >= end) throw new WireError("a varint is cut off");
-      const byte = bytes[this.pos++]!;
-      result |= BigInt(byte & 0x7f) << shift;
-      if (byte < 0x80) return BigInt.asIntN(64, result);
-    }
-    throw new WireError("a varint is longer than 10 bytes");
+  /** A signed 64-bit varint (int64). Exact from -2^53 to 2^53, rounded beyond. */
+  int64(): number {
+    this.#readVarint();
+    return this.#high * 2 ** 32 + (this.#low >>> 0);
+  }
+
+  /** An unsigned 64-bit varint (uint64). */
+  uint64(): bigint {
+    this.#readVarint();
+    return (BigInt(this.#high >>> 0) << 32n) | BigInt(this.#low >>> 0);
+  }
+
+  /** The low 32 bits of a varint, signed (int32). */
+  int32(): number {
+    this.#readVarint();
+    return this.#low;
   }
 
   /** The length of a length-delimited field; `pos` then stands at its first byte. */
@@ -66,7 +73,7 @@ export class WireReader {
   skip(wireType: number, fieldNumber: number): void {
     switch (wireType) {
       case WIRE_VARINT:
-        this.int64();
+        this.#readVarint();
         return;
       case WIRE_FIXED64:
         this.#advance(8);
@@ -80,6 +87,27 @@ export class WireReader {
       default:
         throw new WireError(`field ${fieldNumber} has the unsupported wire type ${wireType}`);
     }
+  }
+
+  /** Reads a varint into two halves: numbers hold 53 bits, and bigints are slow. */
+  #readVarint(): void {
+    const { bytes, end } = this;
+    let low = 0;
+    let high = 0;
+    for (let shift = 0; shift < 70; shift += 7) {
+      if (this.pos >= end) throw new WireError("a varint is cut off");
+      const byte = bytes[this.pos++]!;
+      const bits = byte & 0x7f;
+      if (shift < 32) low |= bits << shift;
+      if (shift === 28) high = bits >>> 4;
+      else if (shift > 28) high |= bits << (shift - 32);
+      if (byte < 0x80) {
+        this.#low = low;
+        this.#high = high;
+        return;
+      }
+    }
+    throw new WireError("a varint is longer than 10 bytes");
   }
 
   #advance(count: number): void {

@@ -1,14 +1,18 @@
-import { randomUUID } from "node:crypto";
-import type { DescService } from "@bufbuild/protobuf";
-import { timestampFromDate } from "@bufbuild/protobuf/wkt";
-import { AdminService, LogLevel } from "@chowhound/shared/contracts/chowhound/v1/admin_service";
+import type { DescService, MessageInitShape } from "@bufbuild/protobuf";
+import { durationFromMs, timestampFromDate } from "@bufbuild/protobuf/wkt";
+import {
+  AdminService,
+  type DurabilitySchema,
+  LogLevel,
+} from "@chowhound/shared/contracts/chowhound/v1/admin_service";
 import { Server, ServerCredentials, type UntypedServiceImplementation } from "@grpc/grpc-js";
 import { HealthImplementation } from "grpc-health-check";
 import { CallError } from "../errors/call-error.ts";
 import type { Logger, LogLevelName } from "../runtime/logger.ts";
-import type { Meter } from "../runtime/meter.ts";
 import { ServiceState, type ServiceStatus } from "../runtime/service-status.ts";
 import type { ConsumerLag } from "../stream/stage-consumer.ts";
+import type { Meter } from "../telemetry/meter.ts";
+import { TENANT } from "../telemetry/metric-registry.ts";
 import { grpcServiceDefinition, unaryHandlers } from "./grpc-service.ts";
 import { addReflection } from "./reflection.ts";
 
@@ -16,11 +20,15 @@ import { addReflection } from "./reflection.ts";
 export interface AdminTarget {
   service: string;
   version: string;
+  /** Identifies the process among the replicas of its service. */
+  instanceId: string;
   status: ServiceStatus;
   meter: Meter;
   log: Logger;
   /** Current lag of the service's consumers; may fail while NATS is away. */
   lag(): Promise<ConsumerLag[]>;
+  /** What an acknowledgement or a commit of the service is worth; undefined where it gives none. Doesn't reject. */
+  durability?(): Promise<MessageInitShape<typeof DurabilitySchema> | undefined>;
   pause(): void;
   resume(): void;
   /** Begins to drain; the process ends when it is done. */
@@ -51,7 +59,8 @@ export async function startAdminServer(
   target: AdminTarget,
   options: { host: string; port: number; extras?: readonly ExtraService[] },
 ): Promise<AdminServer> {
-  const server = new Server();
+  // A client that is gone without a goodbye is noticed: it may hold a tap.
+  const server = new Server({ "grpc.keepalive_time_ms": 60_000, "grpc.keepalive_timeout_ms": 20_000 });
   addHealth(server, target.status);
   const extras = options.extras ?? [];
   server.addService(grpcServiceDefinition(AdminService), adminHandlers(target));
@@ -102,8 +111,24 @@ export async function closeServer(server: Server, deadlineMs: number): Promise<v
   server.forceShutdown();
 }
 
+/** The meter's counters, summed up over tenants, as "name{attribute=value,…}"; what never happened is left out. */
+function countersOf({ metrics }: Meter): Record<string, bigint> {
+  const counters: Record<string, bigint> = {};
+  for (const { name, definition, series } of metrics) {
+    // Its unit in braces, it counts in whole numbers.
+    if (definition.kind !== "counter" || !definition.unit.startsWith("{")) continue;
+    for (const { attributes, value } of series) {
+      if (value === 0) continue;
+      const shown = Object.entries(attributes).filter(([key]) => key !== TENANT);
+      const labels = shown.map(([key, text]) => `${key}=${text}`).join();
+      const key = labels === "" ? name : `${name}{${labels}}`;
+      counters[key] = (counters[key] ?? 0n) + BigInt(value as number);
+    }
+  }
+  return counters;
+}
+
 function adminHandlers(target: AdminTarget): UntypedServiceImplementation {
-  const instanceId = randomUUID();
   const { status, meter, log } = target;
   const moveTo = (state: ServiceState, action: () => void): { state: ServiceState } => {
     if (status.state === ServiceState.DRAINING)
@@ -117,7 +142,7 @@ function adminHandlers(target: AdminTarget): UntypedServiceImplementation {
       getStatus: async () => ({
         service: target.service,
         version: target.version,
-        instanceId,
+        instanceId: target.instanceId,
         state: status.state,
         waitingFor: status.waitingFor,
         startedAt: timestampFromDate(status.startedAt),
@@ -129,11 +154,15 @@ function adminHandlers(target: AdminTarget): UntypedServiceImplementation {
           recordsPerSecond: meter.recordsPerSecond,
         },
         lag: (await target.lag().catch(() => [])).map((lag) => ({
-          ...lag,
+          stream: lag.stream,
+          consumer: lag.consumer,
           pendingBatches: BigInt(lag.pendingBatches),
           unacknowledgedBatches: BigInt(lag.unacknowledgedBatches),
+          pendingRecordsEstimate: BigInt(lag.pendingRecordsEstimate),
+          ...(lag.oldestAgeMs !== undefined && { oldestAge: durationFromMs(lag.oldestAgeMs) }),
         })),
-        counters: Object.fromEntries([...meter.counters].map(([name, value]) => [name, BigInt(value)])),
+        counters: countersOf(meter),
+        durability: await target.durability?.(),
       }),
       pause: async () => moveTo(ServiceState.PAUSED, target.pause),
       resume: async () => {

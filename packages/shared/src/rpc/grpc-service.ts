@@ -21,7 +21,10 @@ export function grpcServiceDefinition(service: DescService, { rawBytes = false }
   for (const method of service.methods) {
     const codec = <S extends typeof method.input>(schema: S) =>
       rawBytes
-        ? { serialize: (bytes: Uint8Array) => Buffer.from(bytes), deserialize: (bytes: Buffer) => bytes }
+        ? {
+            serialize: (bytes: Uint8Array) => (Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes)),
+            deserialize: (bytes: Buffer) => bytes,
+          }
         : {
             serialize: (message: MessageShape<S>) => Buffer.from(toBinary(schema, message)),
             deserialize: (bytes: Buffer) => fromBinary(schema, bytes),

@@ -2,8 +2,12 @@ import { execFile } from "node:child_process";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
-import { createFileRegistry, fromBinary } from "@bufbuild/protobuf";
-import { type FileDescriptorProto, FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt";
+import { create, createFileRegistry, fromBinary } from "@bufbuild/protobuf";
+import {
+  type FileDescriptorProto,
+  FileDescriptorProtoSchema,
+  FileDescriptorSetSchema,
+} from "@bufbuild/protobuf/wkt";
 import { AdminService } from "@chowhound/shared/contracts/chowhound/v1/admin_service";
 import { IngestionService } from "@chowhound/shared/contracts/chowhound/v1/ingestion_service";
 import { type ClientDuplexStream, credentials, makeClientConstructor, Server } from "@grpc/grpc-js";
@@ -76,8 +80,16 @@ describe.each(["v1", "v1alpha"] as const)("reflection %s", (version) => {
           wanted.push(...file.dependency.map((dependency) => ({ file_by_filename: dependency })));
         }
       }
-      const root = files.find((file) => file.service.some((service) => name.endsWith(`.${service.name}`)))!;
-      const registry = createFileRegistry(root, (path) => files.find((file) => file.name === path));
+      // A registry wants each file behind those that it imports.
+      const file: FileDescriptorProto[] = [];
+      const add = (path: string): void => {
+        const found = files.find((candidate) => candidate.name === path)!;
+        if (file.includes(found)) return;
+        found.dependency.forEach(add);
+        file.push(found);
+      };
+      for (const { name: path } of files) add(path);
+      const registry = createFileRegistry(create(FileDescriptorSetSchema, { file }));
       expect(registry.getService(name)!.methods.length).toBeGreaterThan(0);
     },
   );

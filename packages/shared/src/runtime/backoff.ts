@@ -7,6 +7,9 @@ export interface Backoff {
 
 export const DEFAULT_BACKOFF: Backoff = { minMs: 100, maxMs: 5_000 };
 
+/** For what a process cannot work without: it is found again within a second of its return. */
+export const DEPENDENCY_BACKOFF: Backoff = { minMs: 100, maxMs: 1_000 };
+
 /** The wait before the given attempt (0, 1, 2, …): doubles up to the maximum, spread by up to a half at random. */
 export function backoffMs(attempt: number, { minMs, maxMs }: Backoff = DEFAULT_BACKOFF): number {
   const full = Math.min(maxMs, minMs * 2 ** Math.min(attempt, 30));

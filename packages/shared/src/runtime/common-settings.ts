@@ -1,19 +1,54 @@
-import { duration, matching, oneOf, port, ratio, size, text, url } from "./config.ts";
+import {
+  duration,
+  integer,
+  matching,
+  oneOf,
+  port,
+  portOrOff,
+  ratio,
+  size,
+  text,
+  url,
+  urls,
+} from "./config.ts";
 import { LOG_LEVELS } from "./logger.ts";
 
 const otlpEndpoint = (env: string, doc: string) =>
   url(env, ["http:", "https:"], { doc, fallback: "", secret: true });
 
-/** What is traced and where it goes; OpenTelemetry's other variables work too (docs/tracing.md). */
+/**
+ * What is traced and counted, and where it goes; OpenTelemetry's other variables work too (docs/tracing.md,
+ * docs/metrics.md).
+ */
 export const telemetrySettings = {
   otlpEndpoint: otlpEndpoint(
     "OTEL_EXPORTER_OTLP_ENDPOINT",
-    "the OTLP collector that spans are sent to; empty: nothing is traced",
+    "the OTLP collector that spans and metrics are sent to; empty: none are",
   ),
   otlpTracesEndpoint: otlpEndpoint(
     "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
     "the same with its full path, for spans alone",
   ),
+  otlpMetricsEndpoint: otlpEndpoint(
+    "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
+    "the same with its full path, for metrics alone",
+  ),
+  metricsExporter: oneOf("OTEL_METRICS_EXPORTER", ["otlp", "none"], {
+    doc: "none: metrics are not sent, whatever the endpoints; scraping goes on",
+    fallback: "otlp",
+  }),
+  metricsPort: portOrOff("CHOWHOUND_METRICS_PORT", {
+    doc: "where Prometheus can scrape `/metrics`",
+    fallback: "off",
+  }),
+  metricsHost: text("CHOWHOUND_METRICS_HOST", {
+    doc: "address of that port; it has no authentication and names tenants, keep it private",
+    fallback: "127.0.0.1",
+  }),
+  metricsTenants: integer("CHOWHOUND_METRICS_TENANTS", 1, 100_000, {
+    doc: "how many tenants a process counts each on its own; further ones count together as `_OTHER`",
+    fallback: "200",
+  }),
   traceRatio: ratio("CHOWHOUND_TRACE_RATIO", {
     doc: "the share that is traced of the calls without a trace context; the others are traced if their context says so",
     fallback: "0.01",
@@ -37,8 +72,8 @@ export const processSettings = {
 
 /** Settings of every service that talks to NATS. */
 export const natsSettings = {
-  natsUrl: url("CHOWHOUND_NATS_URL", ["nats:", "tls:"], {
-    doc: "the NATS server",
+  natsUrls: urls("CHOWHOUND_NATS_URL", ["nats:", "tls:"], {
+    doc: "the NATS server; of a cluster several of its servers, with the same credentials",
     fallback: "nats://127.0.0.1:4222",
     secret: true,
   }),

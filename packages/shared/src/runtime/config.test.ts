@@ -16,6 +16,7 @@ import {
   size,
   text,
   url,
+  urls,
 } from "./config.ts";
 
 const doc = "what it is";
@@ -183,6 +184,16 @@ describe("forms", () => {
     ["nats", false],
   ])("a URL: %j", (value, isValid) => {
     expect(read(url("U", ["nats:", "tls:"], { doc }), value)).toBe(isValid ? value : "refused");
+  });
+
+  test.each([
+    ["http://a:8222, https://b/c", ["http://a:8222", "https://b/c"]],
+    ["", []],
+    [",", "refused"],
+    ["http://a,b:8222", "refused"],
+    ["nats://a", "refused"],
+  ])("URLs: %j", (value, expected) => {
+    expect(read(urls("U", ["http:", "https:"], { doc, fallback: "" }), value)).toEqual(expected);
   });
 
   test("a URL may be left out where its fallback is empty", () => {

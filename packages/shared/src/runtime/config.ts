@@ -111,6 +111,13 @@ export function port(env: string, described: Described): Setting<number> {
   );
 }
 
+/** As `port`, or "off" for none. */
+export function portOrOff(env: string, described: Described): Setting<number | "off"> {
+  return setting(env, described, "a port from 0 to 65535 (0: any free one), or off", (value) =>
+    value === "off" ? value : within(digits(value), 0, 65_535),
+  );
+}
+
 export function list(env: string, described: Described): Setting<readonly string[]> {
   return setting(env, described, "a list separated by commas", (value) =>
     value
@@ -128,7 +135,23 @@ export function url(env: string, protocols: readonly string[], described: Descri
   );
 }
 
-const DURATION_UNITS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 } as const;
+/** URLs separated by commas; may be none where the fallback is empty. */
+export function urls(
+  env: string,
+  protocols: readonly string[],
+  described: Described,
+): Setting<readonly string[]> {
+  const form = `URLs separated by commas that start with ${protocols.map((protocol) => `${protocol}//`).join(" or ")}`;
+  const { parse: parseList } = list(env, described);
+  const { parse: parseUrl } = url(env, protocols, described);
+  return setting(env, described, form, (value) => {
+    const items = parseList(value) ?? [];
+    const isList = value === "" || items.length > 0;
+    return isList && items.every((item) => parseUrl(item) !== undefined) ? items : undefined;
+  });
+}
+
+const DURATION_UNITS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 
 /** A share such as "0.01". */
 export function ratio(env: string, described: Described): Setting<number> {
@@ -137,19 +160,15 @@ export function ratio(env: string, described: Described): Setting<number> {
   );
 }
 
-/** A duration such as "5ms", "30s", "2m"; the value is milliseconds. */
+/** A duration such as "5ms", "30s", "2m", "6h", "30d"; the value is milliseconds. */
 export function duration(env: string, minMs: number, maxMs: number, described: Described): Setting<number> {
-  return setting(
-    env,
-    described,
-    `a duration such as 5ms, 30s or 2m, from ${minMs}ms to ${maxMs}ms`,
-    (value) => {
-      const match = /^(\d+)(ms|s|m|h)$/.exec(value);
-      return match === null
-        ? undefined
-        : within(Number(match[1]) * DURATION_UNITS[match[2] as "ms"], minMs, maxMs);
-    },
-  );
+  const max = maxMs % DURATION_UNITS.d === 0 ? `${maxMs / DURATION_UNITS.d}d` : `${maxMs}ms`;
+  return setting(env, described, `a duration such as 5ms, 30s or 2m, from ${minMs}ms to ${max}`, (value) => {
+    const match = /^(\d+)(ms|s|m|h|d)$/.exec(value);
+    return match === null
+      ? undefined
+      : within(Number(match[1]) * DURATION_UNITS[match[2] as "ms"], minMs, maxMs);
+  });
 }
 
 const SIZE_UNITS = { B: 1, KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3 } as const;

@@ -28,6 +28,18 @@ describe("serving", () => {
     ]);
   });
 
+  test("what is reached through another dependency is up only with that one", () => {
+    const nats = status.dependency("nats");
+    const stream = status.dependency("stream", { through: "nats" });
+    stream.up();
+    expect(status.dependencies).toContainEqual({ name: "stream", isUp: false });
+    nats.up();
+    expect(status.dependencies).toContainEqual({ name: "stream", isUp: true });
+    nats.down("connection lost");
+    expect(status.dependencies).toContainEqual({ name: "stream", isUp: false });
+    expect(status.waitingFor).toEqual(["nats: connection lost"]);
+  });
+
   test.each(["STARTING", "PAUSED", "DRAINING"] as const)("is not %s", (state) => {
     status.state = ServiceState.RUNNING;
     expect(status.isServing).toBe(true);

@@ -17,7 +17,8 @@ export class ServiceStatus {
   readonly startedAt = new Date();
   #state: ServiceState = ServiceState.STARTING;
   readonly #waiting = new Map<string, string>();
-  readonly #dependencies = new Set<string>();
+  /** Each with the name of the one it is reached through, if any. */
+  readonly #dependencies = new Map<string, string | undefined>();
   readonly #listeners = new Set<() => void>();
 
   get state(): ServiceState {
@@ -39,8 +40,12 @@ export class ServiceStatus {
     return this.#state === ServiceState.RUNNING && this.#waiting.size === 0;
   }
 
-  /** Declares a dependency, down at first. Its name is also the name of its health service. */
-  dependency(name: string): Dependency {
+  /**
+   * Declares a dependency, down at first. Its name is also the name of its health service.
+   *
+   * @param through another one without which it is out of reach, whatever was known of it last
+   */
+  dependency(name: string, { through }: { through?: string } = {}): Dependency {
     const dependency: Dependency = {
       up: () => {
         if (this.#waiting.delete(name)) this.#changed();
@@ -51,7 +56,7 @@ export class ServiceStatus {
         if (changed) this.#changed();
       },
     };
-    this.#dependencies.add(name);
+    this.#dependencies.set(name, through);
     this.#waiting.set(name, "not connected yet");
     this.#changed();
     return dependency;
@@ -59,7 +64,10 @@ export class ServiceStatus {
 
   /** Each dependency and whether it is up. */
   get dependencies(): { name: string; isUp: boolean }[] {
-    return [...this.#dependencies].map((name) => ({ name, isUp: !this.#waiting.has(name) }));
+    return [...this.#dependencies].map(([name, through]) => ({
+      name,
+      isUp: !this.#waiting.has(name) && (through === undefined || !this.#waiting.has(through)),
+    }));
   }
 
   /** Calls back after every change of state or of a dependency. */

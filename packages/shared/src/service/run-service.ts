@@ -1,18 +1,29 @@
+import { randomUUID } from "node:crypto";
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { DurabilitySchema } from "@chowhound/shared/contracts/chowhound/v1/admin_service";
 import packageJson from "@chowhound/shared/package.json" with { type: "json" };
 import { type ExtraService, startAdminServer } from "../rpc/admin-server.ts";
+import { createTapService } from "../rpc/tap-service.ts";
 import { processSettings } from "../runtime/common-settings.ts";
 import { ConfigError, type ConfigOf, configTable, readConfig, type Settings } from "../runtime/config.ts";
 import { createLogger, type Logger } from "../runtime/logger.ts";
-import { Meter } from "../runtime/meter.ts";
 import { ServiceState, ServiceStatus } from "../runtime/service-status.ts";
 import type { ConsumerLag } from "../stream/stage-consumer.ts";
+import { Tap } from "../tap/tap.ts";
+import { Meter } from "../telemetry/meter.ts";
+import type { ServiceName } from "../telemetry/metric-registry.ts";
 import { startTelemetry } from "../telemetry/start-telemetry.ts";
+import { showProcess } from "./process-metrics.ts";
+
+type ServiceDurability = MessageInitShape<typeof DurabilitySchema>;
 
 /** What a service gets from its process. */
 export interface ServiceRuntime {
   log: Logger;
   status: ServiceStatus;
   meter: Meter;
+  /** To show what passes. */
+  tap: Tap;
   /** Aborted when the process has to give up: waiting for dependencies ends. */
   signal: AbortSignal;
 }
@@ -27,12 +38,14 @@ export interface Service {
   /** Stops taking work, finishes what is in flight, closes connections. Called once, also before `start` has ended. */
   drain(): Promise<void>;
   lag(): Promise<ConsumerLag[]>;
+  /** What its acknowledgements or commits are worth, where it gives any. Doesn't reject. */
+  durability?(): Promise<ServiceDurability>;
   /** Further gRPC services for the admin port. */
   adminServices?: readonly ExtraService[];
 }
 
 export interface ServiceDefinition<S extends Settings> {
-  name: string;
+  name: ServiceName;
   settings: S;
   create(config: ConfigOf<S>, runtime: ServiceRuntime): Service;
 }
@@ -53,15 +66,21 @@ export async function runService<S extends Settings>(definition: ServiceDefiniti
   }
   const config = readConfigOrExit(definition.settings);
   const log = createLogger(definition.name, config.logLevel);
-  const telemetry = await startTelemetry(config, {
+  const identity = {
     service: definition.name,
     version: packageJson.version,
-    log,
+    instanceId: randomUUID(),
+  };
+  const meter = new Meter(definition.name, { maxTenants: config.metricsTenants });
+  const telemetry = await startTelemetry(config, { identity, meter, log }).catch((error: Error) => {
+    log.fatal(error.message);
+    process.exit(1);
   });
   const status = new ServiceStatus();
-  const meter = new Meter();
+  const tap = new Tap();
   const givingUp = new AbortController();
-  const service = definition.create(config, { log, status, meter, signal: givingUp.signal });
+  const service = definition.create(config, { log, status, meter, tap, signal: givingUp.signal });
+  showProcess(meter, { status, lag: () => service.lag() });
 
   let isStarted = false;
   let draining: Promise<void> | undefined;
@@ -78,6 +97,7 @@ export async function runService<S extends Settings>(definition: ServiceDefiniti
     givingUp.abort();
     try {
       await service.drain();
+      tap.close();
       await admin?.close();
       await telemetry.stop();
     } catch (error) {
@@ -98,12 +118,12 @@ export async function runService<S extends Settings>(definition: ServiceDefiniti
 
   const admin = await startAdminServer(
     {
-      service: definition.name,
-      version: packageJson.version,
+      ...identity,
       status,
       meter,
       log,
       lag: () => service.lag(),
+      durability: async () => service.durability?.(),
       pause: () => {
         service.pause();
         status.state = ServiceState.PAUSED;
@@ -114,7 +134,11 @@ export async function runService<S extends Settings>(definition: ServiceDefiniti
       },
       drain: () => drain("Drain call"),
     },
-    { host: config.adminHost, port: config.adminPort, extras: service.adminServices ?? [] },
+    {
+      host: config.adminHost,
+      port: config.adminPort,
+      extras: [createTapService(tap), ...(service.adminServices ?? [])],
+    },
   ).catch((error: Error) => {
     log.fatal(`${error.message}; choose another CHOWHOUND_ADMIN_PORT`);
     process.exit(1);

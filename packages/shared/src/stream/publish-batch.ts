@@ -2,6 +2,7 @@ import { JetStreamApiError, type JetStreamClient } from "@nats-io/jetstream";
 import { headers, type MsgHdrs } from "@nats-io/transport-node";
 import { type Backoff, backoffMs, pause } from "../runtime/backoff.ts";
 import type { Logger } from "../runtime/logger.ts";
+import type { Meter } from "../telemetry/meter.ts";
 import type { SendTrace } from "../telemetry/send-trace.ts";
 
 /** JetStream's error codes for a stream that takes no more: maximum bytes, messages, or the account's storage. */
@@ -15,9 +16,17 @@ export function isStreamFull(error: unknown): boolean {
   return error instanceof JetStreamApiError && FULL_CODES.has(error.code);
 }
 
-/** Why a publish failed, as a span tells it. */
+/** Why a publish failed, as spans and metrics tell it. */
 export function sendFailure(error: unknown): "stream_full" | "not_acknowledged" {
   return isStreamFull(error) ? "stream_full" : "not_acknowledged";
+}
+
+/** How a publish is told of. */
+export interface PublishTelemetry {
+  meter: Meter;
+  /** The name of the stream behind the subject. */
+  stream: string;
+  trace?: SendTrace | undefined;
 }
 
 /** Publishes once and waits for JetStream's acknowledgement. Rejects where it doesn't come. */
@@ -25,10 +34,25 @@ export async function publishOnce(
   js: JetStreamClient,
   subject: string,
   bytes: Uint8Array,
-  trace?: SendTrace,
+  { meter, stream, trace }: PublishTelemetry,
 ): Promise<void> {
   const options = { timeout: PUBLISH_TIMEOUT_MS, retries: 0 };
-  await js.publish(subject, bytes, trace === undefined ? options : { ...options, headers: toHeaders(trace) });
+  const startedMs = performance.now();
+  try {
+    await js.publish(
+      subject,
+      bytes,
+      trace === undefined ? options : { ...options, headers: toHeaders(trace) },
+    );
+  } catch (error) {
+    meter.count("chowhound.publish.failures", 1, { "chowhound.reason": sendFailure(error) });
+    throw error;
+  }
+  meter.record("messaging.client.operation.duration", (performance.now() - startedMs) / 1000, {
+    "messaging.system": "nats",
+    "messaging.operation.name": "send",
+    "messaging.destination.name": stream,
+  });
 }
 
 function toHeaders(trace: SendTrace): MsgHdrs {
@@ -45,17 +69,18 @@ export async function publishUntilAcknowledged(
   js: JetStreamClient,
   subject: string,
   bytes: Uint8Array,
-  { log, signal, trace }: { log: Logger; signal: AbortSignal; trace?: SendTrace | undefined },
+  { log, signal, ...telemetry }: PublishTelemetry & { log: Logger; signal: AbortSignal },
 ): Promise<boolean> {
+  const { trace } = telemetry;
   for (let attempt = 0; ; attempt++) {
     try {
-      await publishOnce(js, subject, bytes, trace);
+      await publishOnce(js, subject, bytes, telemetry);
       trace?.end();
       return true;
     } catch (error) {
       const retryInMs = backoffMs(attempt, BACKOFF);
       const why = isStreamFull(error) ? "the stream is full" : (error as Error).message;
-      log.warn({ subject, why, retryInMs }, "publishing failed");
+      log.warn({ subject, why, retryInMs, ...trace?.logFields }, "publishing failed");
       trace?.attemptFailed(sendFailure(error));
       if (!(await pause(retryInMs, signal))) {
         trace?.end(sendFailure(error));

@@ -7,6 +7,7 @@ import type { NatsConnection } from "@nats-io/transport-node";
 import { pino } from "pino";
 import { afterEach, beforeEach, expect, inject, test, vi } from "vitest";
 import { ServiceStatus } from "../runtime/service-status.ts";
+import { Meter } from "../telemetry/meter.ts";
 import { connectNats } from "./nats-connection.ts";
 import { publishUntilAcknowledged } from "./publish-batch.ts";
 import { type Delivery, StageConsumer, type StageConsumerOptions } from "./stage-consumer.ts";
@@ -15,6 +16,7 @@ import { ensureStream, natsNames } from "./topology.ts";
 const names = natsNames("crash");
 const streamOptions = { maxBytes: 16 << 20, replicas: 1 };
 const log = pino({ enabled: false });
+const meter = new Meter("enricher");
 
 let dataDir: string;
 let server: NatsServer | undefined;
@@ -51,7 +53,7 @@ async function crash(): Promise<number> {
 }
 
 function connectTo(url: string, signal = new AbortController().signal): Promise<NatsConnection> {
-  return connectNats({ url, name: "test", log, status, signal });
+  return connectNats({ urls: [url], name: "test", log, status, meter, signal });
 }
 
 function createConsumer(
@@ -65,6 +67,7 @@ function createConsumer(
     stage: "stage",
     dependency: status.dependency("raw-stream"),
     log,
+    meter,
     ...options,
   });
 }
@@ -120,7 +123,12 @@ test("a publisher and a consumer work on after a crash, and nothing acknowledged
     for (let i = 0; !enough.signal.aborted; i++) {
       const text = `message ${i}`;
       const { signal } = new AbortController();
-      await publishUntilAcknowledged(js, names.subject("raw", 0), Buffer.from(text), { log, signal });
+      await publishUntilAcknowledged(js, names.subject("raw", 0), Buffer.from(text), {
+        log,
+        signal,
+        meter,
+        stream: names.stream("raw"),
+      });
       acknowledged.push(text);
     }
   })();

@@ -4,6 +4,7 @@ import { connect, headers, type NatsConnection } from "@nats-io/transport-node";
 import { pino } from "pino";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, test, vi } from "vitest";
 import { ServiceStatus } from "../runtime/service-status.ts";
+import { Meter } from "../telemetry/meter.ts";
 import { TRACE_HEADER } from "../telemetry/trace-header.ts";
 import { freshPrefix } from "../testing/test-servers.ts";
 import { type Delivery, StageConsumer, type StageConsumerOptions } from "./stage-consumer.ts";
@@ -17,6 +18,7 @@ let jsm: JetStreamManager;
 let names: NatsNames;
 let started: StageConsumer[];
 let received: Delivery[];
+let meter: Meter;
 
 beforeAll(async () => {
   nc = await connect({ servers: inject("natsUrl") });
@@ -28,6 +30,7 @@ beforeEach(async () => {
   names = natsNames(freshPrefix());
   started = [];
   received = [];
+  meter = new Meter("enricher");
 });
 afterEach(async () => {
   const drains = started.map((consumer) => consumer.drain());
@@ -49,6 +52,7 @@ function createConsumer(options: Partial<StageConsumerOptions> = {}): StageConsu
     ackWaitMs,
     maxHeld: 10,
     log: pino({ enabled: false }),
+    meter,
     onDelivery: (delivery) => void received.push(delivery),
     ...options,
   });
@@ -113,9 +117,12 @@ describe("in quiet", () => {
     expect(await consumer.lag()).toEqual([
       {
         stream: names.stream("raw"),
+        stage: "stage",
         consumer: `stage-${epoch}`,
         pendingBatches: 0,
         unacknowledgedBatches: 0,
+        pendingRecordsEstimate: 0,
+        oldestAgeMs: undefined,
       },
     ]);
   });
@@ -141,12 +148,20 @@ describe("in quiet", () => {
 
   test("tells how far it is behind", async () => {
     const consumer = await startConsumer({ maxHeld: 4 });
+    meter.batch(30, 1_000);
     await publish(10);
     await vi.waitFor(() => expect(received).toHaveLength(4));
     // While messages come in, the server's count of what is pending may lag behind for a moment.
     await vi.waitFor(async () =>
-      expect((await consumer.lag())[0]).toMatchObject({ pendingBatches: 6, unacknowledgedBatches: 4 }),
+      expect((await consumer.lag())[0]).toMatchObject({
+        pendingBatches: 6,
+        unacknowledgedBatches: 4,
+        pendingRecordsEstimate: 180,
+      }),
     );
+    const { oldestAgeMs } = (await consumer.lag())[0]!;
+    await sleep(100);
+    expect((await consumer.lag())[0]!.oldestAgeMs).toBeGreaterThanOrEqual(oldestAgeMs! + 100);
   });
 });
 
@@ -160,6 +175,7 @@ describe("a held delivery", () => {
     await vi.waitFor(() => expect(received).toHaveLength(2), 5_000);
     expect(performance.now() - givenBackAt).toBeGreaterThan(650);
     expect(received[1]).toMatchObject({ sequence: 1, attempt: 2, epoch: received[0]!.epoch });
+    expect(meter.total("chowhound.redeliveries")).toBe(1);
   });
 
   test("that is given back without a delay comes again at once", async () => {
@@ -342,6 +358,9 @@ describe("binding anew", () => {
     expect(received[4]).toMatchObject({ sequence: 3, attempt: 1, epoch });
     expect(received[0]!.epoch).toBeLessThan(epoch);
     expect((await consumer.lag())[0]!.consumer).toBe(`stage-${epoch}`);
+    expect(
+      meter.total("chowhound.consumer.restarts", { "chowhound.reason": "error" }),
+    ).toBeGreaterThanOrEqual(1);
   });
 
   test("when the stream is gone: makes it itself", async () => {

@@ -7,13 +7,16 @@ import {
   type JsMsg,
   jetstream,
   jetstreamManager,
+  type StreamInfo,
 } from "@nats-io/jetstream";
 import { type NatsConnection, nanos } from "@nats-io/transport-node";
-import { backoffMs, pause, retryUntil } from "../runtime/backoff.ts";
+import { backoffMs, DEPENDENCY_BACKOFF, pause, retryUntil } from "../runtime/backoff.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { Dependency } from "../runtime/service-status.ts";
+import type { Meter } from "../telemetry/meter.ts";
 import { type StageTrace, startStageTrace } from "../telemetry/stage-trace.ts";
 import { TRACE_HEADER } from "../telemetry/trace-header.ts";
+import { untilAnswering } from "./nats-connection.ts";
 import { StuckWatch } from "./stuck-watch.ts";
 import {
   ensureStream,
@@ -23,12 +26,19 @@ import {
   streamEpoch,
 } from "./topology.ts";
 
-/** How far one consumer is behind its stream, in batches. */
+/** How far one consumer is behind its stream. */
 export interface ConsumerLag {
   stream: string;
+  stage: string;
   consumer: string;
+  /** Batches not delivered yet. */
   pendingBatches: number;
+  /** Batches delivered and not acknowledged yet, by all replicas of the stage. */
   unacknowledgedBatches: number;
+  /** Records in the batches not delivered yet, if they are as large as those that this process has seen. */
+  pendingRecordsEstimate: number;
+  /** How long the oldest batch in the stream has been there; undefined where there is none. */
+  oldestAgeMs: number | undefined;
 }
 
 /** One message, held until exactly one of `ack` and `giveBack` is called. */
@@ -61,6 +71,7 @@ export interface StageConsumerOptions {
   /** Deliveries held at once; times the size of a message, this bounds the stage's memory. */
   maxHeld: number;
   log: Logger;
+  meter: Meter;
   /** Follows whether the stream can be worked off. */
   dependency: Dependency;
   /** Takes a delivery over; ack or giveBack may come later. Must not throw. */
@@ -89,6 +100,8 @@ export class StageConsumer {
   #wake: () => void = () => {};
   #loop: Promise<void> | undefined;
   #durable: string;
+  /** The highest number that the stream has delivered, and in which incarnation. */
+  #highest = { epoch: 0n, sequence: 0 };
   readonly #timers: NodeJS.Timeout[] = [];
 
   constructor(options: StageConsumerOptions) {
@@ -102,6 +115,7 @@ export class StageConsumer {
     const { signal } = this.#stopping;
     const bound = await retryUntil(() => this.#bind(), {
       signal,
+      backoff: DEPENDENCY_BACKOFF,
       onFailure: (error, retryInMs) => {
         const why = (error as Error).message;
         dependency.down(why);
@@ -142,21 +156,29 @@ export class StageConsumer {
   }
 
   async lag(): Promise<ConsumerLag[]> {
-    const { nc, names, stream } = this.#options;
+    const { nc, names, stream, stage, meter } = this.#options;
     const jsm = await jetstreamManager(nc, { checkAPI: false });
-    const info = await jsm.consumers.info(names.stream(stream), this.#durable);
+    const name = names.stream(stream);
+    const [{ state }, info] = await Promise.all([
+      jsm.streams.info(name),
+      jsm.consumers.info(name, this.#durable),
+    ]);
     return [
       {
-        stream: info.stream_name,
+        stream: name,
+        stage,
         consumer: info.name,
         pendingBatches: info.num_pending,
         unacknowledgedBatches: info.num_ack_pending,
+        pendingRecordsEstimate: Math.round(info.num_pending * meter.recordsPerBatch),
+        // The clocks of server and process may differ.
+        oldestAgeMs: state.messages === 0 ? undefined : Math.max(0, Date.now() - Date.parse(state.first_ts)),
       },
     ];
   }
 
   async #run(first: Bound): Promise<void> {
-    const { dependency, log, stage, maxHeld } = this.#options;
+    const { dependency, log, meter, stage, maxHeld } = this.#options;
     let bound: Bound | undefined = first;
     let failures = 0;
     while (!this.#stopping.signal.aborted) {
@@ -165,14 +187,17 @@ export class StageConsumer {
         continue;
       }
       try {
+        // What is asked of a server that is away waits for nothing but its timeout, and then the server has long been back.
+        if (bound === undefined && !(await untilAnswering(this.#options.nc, this.#stopping.signal))) return;
         bound ??= await this.#bind();
         await this.#fetch(bound);
         failures = 0;
         dependency.up();
       } catch (error) {
         bound = undefined;
+        meter.count("chowhound.consumer.restarts", 1, { "chowhound.reason": "error" });
         const why = (error as Error).message;
-        const retryInMs = backoffMs(failures++);
+        const retryInMs = backoffMs(failures++, DEPENDENCY_BACKOFF);
         // One failure is what a recreated consumer looks like; it is bound anew at once.
         if (failures > 1) dependency.down(why);
         log.warn({ stage, why, retryInMs }, "fetching failed");
@@ -202,7 +227,10 @@ export class StageConsumer {
       return;
     }
     this.#held.add(message);
+    if (epoch !== this.#highest.epoch || message.seq > this.#highest.sequence)
+      this.#highest = { epoch, sequence: message.seq };
     const attempt = message.info.deliveryCount;
+    if (attempt > 1) this.#options.meter.count("chowhound.redeliveries", 1);
     const trace = startStageTrace(traceHeaderOf(message), stream, attempt);
     const settle = (how: () => void, failure?: string): void => {
       if (!this.#held.delete(message)) return;
@@ -228,12 +256,15 @@ export class StageConsumer {
 
   /** Deletes the durable when messages are stuck behind it: every replica binds anew, and they come once more. */
   async #mendStuck(watch: StuckWatch): Promise<void> {
-    const { nc, names, stream, log } = this.#options;
+    const { nc, names, stream, log, meter } = this.#options;
     const name = names.stream(stream);
     const durable = this.#durable;
     try {
       const jsm = await jetstreamManager(nc, { checkAPI: false });
-      const before = (await jsm.streams.info(name)).state.messages;
+      const highest = this.#highest;
+      const info = await jsm.streams.info(name);
+      this.#checkRewind(info, highest);
+      const before = info.state.messages;
       const { num_pending, num_ack_pending } = await jsm.consumers.info(name, durable);
       const after = (await jsm.streams.info(name)).state.messages;
       // The looks are not of one moment: what is acknowledged or published in between must not count as stuck.
@@ -248,11 +279,27 @@ export class StageConsumer {
         { stream: name, consumer: durable, stuck },
         "messages are stuck in the stream: making the consumer anew",
       );
+      meter.count("chowhound.consumer.restarts", 1, { "chowhound.reason": "stuck" });
       await jsm.consumers.delete(name, durable);
     } catch (error) {
       // Nothing to look at while the server is away or the consumer is being made anew.
       log.debug({ stream: name, why: (error as Error).message }, "could not look for stuck messages");
     }
+  }
+
+  /** Raises an alarm where the stream has not yet given out what it had delivered: it was restored from an older copy. */
+  #checkRewind(info: StreamInfo, { epoch, sequence }: { epoch: bigint; sequence: number }): void {
+    const { log, meter } = this.#options;
+    const { last_seq } = info.state;
+    if (streamEpoch(info) !== epoch || last_seq >= sequence) return;
+    const stream = info.config.name;
+    meter.count("chowhound.stream.rewinds", 1, { "messaging.destination.name": stream });
+    log.error(
+      { stream, last: last_seq, delivered: sequence },
+      "the stream was rewound: it will give out numbers twice; see docs/audit.md#number_ahead",
+    );
+    // Once for each time.
+    this.#highest = { epoch, sequence: last_seq };
   }
 
   /**

@@ -8,7 +8,7 @@ import {
   type StreamInfo,
 } from "@nats-io/jetstream";
 import { type NatsConnection, nanos } from "@nats-io/transport-node";
-import { retryUntil } from "../runtime/backoff.ts";
+import { DEPENDENCY_BACKOFF, retryUntil } from "../runtime/backoff.ts";
 import type { Logger } from "../runtime/logger.ts";
 
 /** The three streams of a mesh, in the order in which a batch passes them. */
@@ -25,6 +25,10 @@ export function natsNames(prefix: string) {
     commitNotices: `${prefix}.store.committed`,
     /** Plain NATS request: which database is it, and does it have these batches? */
     confirm: `${prefix}.store.confirm`,
+    /** Plain NATS request: a question of QueryService. */
+    query: `${prefix}.store.query`,
+    /** Plain NATS request: what is a commit worth? */
+    durability: `${prefix}.store.durability`,
     pipelinesBucket: `${prefix}-pipelines`,
   };
 }
@@ -84,6 +88,7 @@ export function awaitStream(
 ): Promise<StreamInfo> {
   return retryUntil(() => ensureStream(nc, names, role, options), {
     signal,
+    backoff: DEPENDENCY_BACKOFF,
     onFailure: (error, retryInMs) =>
       log.warn(
         { stream: names.stream(role), why: (error as Error).message, retryInMs },
@@ -92,7 +97,8 @@ export function awaitStream(
   });
 }
 
-async function findStream(jsm: JetStreamManager, name: string): Promise<StreamInfo | undefined> {
+/** Undefined where there is no such stream. */
+export async function findStream(jsm: JetStreamManager, name: string): Promise<StreamInfo | undefined> {
   try {
     return await jsm.streams.info(name);
   } catch (error) {

@@ -45,6 +45,12 @@ export class CallSpans {
     return this.#spans.get(call);
   }
 
+  /** For a log line about what these calls have in common: the trace of one of them. */
+  get logFields(): { trace_id?: string } {
+    for (const span of this.#spans.values()) return { trace_id: span.spanContext().traceId };
+    return {};
+  }
+
   setAttributes(attributes: Attributes): void {
     for (const span of this.#spans.values()) span.setAttributes(attributes);
   }

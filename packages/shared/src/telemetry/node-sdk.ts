@@ -1,5 +1,6 @@
-import { randomUUID } from "node:crypto";
+import { hostname } from "node:os";
 import { DiagLogLevel, diag } from "@opentelemetry/api";
+import type { MetricReader } from "@opentelemetry/sdk-metrics";
 import { NodeSDK, resources } from "@opentelemetry/sdk-node";
 import {
   ATTR_SERVICE_INSTANCE_ID,
@@ -9,17 +10,27 @@ import {
 import type { Logger } from "../runtime/logger.ts";
 import { createCallSampler } from "./call-sampler.ts";
 
-/**
- * Starts OpenTelemetry's SDK with nothing but traces. Where they go, and in which form, its own variables say
- * (`OTEL_EXPORTER_OTLP_*`, `OTEL_BSP_*`). Only `start-telemetry.ts` imports this, and only where tracing is on.
- */
-export function startNodeSdk(options: {
+/** A process, as what it sends tells of it. */
+export interface ProcessIdentity {
+  /** Such as "gateway". */
   service: string;
   version: string;
-  traceRatio: number;
+  /** The same that GetStatus shows. */
+  instanceId: string;
+}
+
+/**
+ * Starts OpenTelemetry's SDK with nothing but traces, where `traceRatio` is given, and the metrics of `metricReaders`.
+ * Where traces go, and in which form, its own variables say (`OTEL_EXPORTER_OTLP_*`, `OTEL_BSP_*`). Only
+ * `start-telemetry.ts` imports this, and only where something is exported.
+ */
+export function startNodeSdk(options: {
+  identity: ProcessIdentity;
+  traceRatio: number | undefined;
+  metricReaders: MetricReader[];
   log: Logger;
 }): NodeSDK {
-  const { service, version, traceRatio, log } = options;
+  const { identity, traceRatio, metricReaders, log } = options;
   const report = (message: string): void => log.warn({ why: plainMessage(message) }, "telemetry");
   diag.setLogger(
     { error: report, warn: report, info: () => {}, debug: () => {}, verbose: () => {} },
@@ -28,17 +39,19 @@ export function startNodeSdk(options: {
   const sdk = new NodeSDK({
     resource: resources.defaultResource().merge(
       resources.resourceFromAttributes({
-        [ATTR_SERVICE_NAME]: `chowhound-${service}`,
-        [ATTR_SERVICE_VERSION]: version,
-        [ATTR_SERVICE_INSTANCE_ID]: randomUUID(),
+        [ATTR_SERVICE_NAME]: `chowhound-${identity.service}`,
+        [ATTR_SERVICE_VERSION]: identity.version,
+        [ATTR_SERVICE_INSTANCE_ID]: identity.instanceId,
+        // Not by the SDK's detector: it answers later, and what asks before that is warned.
+        "host.name": hostname(),
       }),
     ),
     // The environment may add to it or change it; the command line stays out.
-    resourceDetectors: [resources.envDetector, resources.hostDetector],
-    sampler: createCallSampler(traceRatio),
+    resourceDetectors: [resources.envDetector],
+    ...(traceRatio === undefined ? { spanProcessors: [] } : { sampler: createCallSampler(traceRatio) }),
     textMapPropagator: null,
     instrumentations: [],
-    metricReaders: [],
+    metricReaders,
     logRecordProcessors: [],
   });
   sdk.start();

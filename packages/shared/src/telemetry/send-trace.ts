@@ -4,8 +4,10 @@ import { messagingAttributes } from "./span-attributes.ts";
 import { type CallContexts, encodeTraceHeader, TRACE_HEADER } from "./trace-header.ts";
 
 /** Undefined where no call is sampled. */
-export function startSend(parents: CallContexts, stream: string, roomBytes: number): SendTrace | undefined {
-  return parents.size === 0 ? undefined : new SendTrace(parents, stream, roomBytes);
+export function startSend(
+  ...[parents, stream, roomBytes, links]: ConstructorParameters<typeof SendTrace>
+): SendTrace | undefined {
+  return parents.size === 0 ? undefined : new SendTrace(parents, stream, roomBytes, links);
 }
 
 /** The sending of one message: a producer span for each sampled call in it. */
@@ -14,12 +16,20 @@ export class SendTrace {
   readonly headers: Readonly<Record<string, string>>;
   readonly #spans: CallSpans;
 
-  /** @param roomBytes what the headers may take in the message */
-  constructor(parents: CallContexts, stream: string, roomBytes: number) {
+  /**
+   * @param roomBytes what the headers may take in the message
+   * @param links another span that a call's own has to do with
+   */
+  constructor(parents: CallContexts, stream: string, roomBytes: number, links: CallContexts = new Map()) {
     const attributes = messagingAttributes("send", stream);
     this.#spans = new CallSpans(parents, `send ${stream}`, { kind: SpanKind.PRODUCER, attributes });
+    for (const [call, context] of links) this.#spans.get(call)?.addLink({ context });
     const header = encodeTraceHeader(this.#spans.contexts, roomBytes);
     this.headers = header === undefined ? {} : { [TRACE_HEADER]: header };
+  }
+
+  get logFields(): { trace_id?: string } {
+    return this.#spans.logFields;
   }
 
   /** One attempt failed; there may be another. */

@@ -28,6 +28,10 @@ export class StageTrace {
     return [...this.#calls.contexts.values()];
   }
 
+  get logFields(): { trace_id?: string } {
+    return this.#calls.logFields;
+  }
+
   /** Tells of the batch, once it is decoded. */
   describe(batch: RecordBatch): void {
     const attributes = { "chowhound.batch_id": Buffer.from(batch.batchId).toString("hex") };

@@ -3,7 +3,7 @@ import { promisify } from "node:util";
 import { describe, expect, it } from "vitest";
 
 /** Starts telemetry in a process of its own; tells which of OpenTelemetry's packages that has loaded. */
-async function loadedPackages(endpoint: string): Promise<string[]> {
+async function loadedPackages(changes: object): Promise<string[]> {
   const program = `
     import { registerHooks } from "node:module";
     const loaded = new Set();
@@ -17,23 +17,43 @@ async function loadedPackages(endpoint: string): Promise<string[]> {
     for (const door of ["service/run-service", "stream/stage-consumer", "telemetry/server-span", "telemetry/write-trace"])
       await import("@chowhound/shared/" + door);
     const { startTelemetry } = await import("@chowhound/shared/telemetry/start-telemetry");
-    const config = { otlpEndpoint: process.argv[1], otlpTracesEndpoint: "", traceRatio: 0 };
+    const { readConfig } = await import("@chowhound/shared/runtime/config");
+    const { telemetrySettings } = await import("@chowhound/shared/runtime/common-settings");
+    const { Meter } = await import("@chowhound/shared/telemetry/meter");
+    const config = { ...readConfig(telemetrySettings, {}), ...JSON.parse(process.argv[1]) };
     const log = { info() {}, warn() {} };
-    const telemetry = await startTelemetry(config, { service: "test", version: "0", log });
+    const identity = { service: "store", version: "0", instanceId: "1" };
+    const telemetry = await startTelemetry(config, { identity, meter: new Meter("store"), log });
     await telemetry.stop();
     console.log([...loaded].join());`;
-  const { stdout } = await promisify(execFile)("node", ["--input-type=module", "-e", program, endpoint], {
-    cwd: import.meta.dirname,
-  });
+  const { stdout } = await promisify(execFile)(
+    "node",
+    ["--input-type=module", "-e", program, JSON.stringify(changes)],
+    {
+      cwd: import.meta.dirname,
+    },
+  );
   return stdout.trim().split(",").sort();
 }
 
 describe("telemetry", () => {
   it("loads no SDK where it is off", async () => {
-    expect(await loadedPackages("")).toEqual(["api", "semantic-conventions"]);
+    expect(await loadedPackages({})).toEqual(["api", "semantic-conventions"]);
+    expect(
+      await loadedPackages({ otlpMetricsEndpoint: "http://127.0.0.1:1", metricsExporter: "none" }),
+    ).toEqual(["api", "semantic-conventions"]);
   });
 
-  it("loads it where there is a collector to send to", async () => {
-    expect(await loadedPackages("http://127.0.0.1:1")).toContain("sdk-node");
-  });
+  it.each([
+    ["a collector to send to", { otlpEndpoint: "http://127.0.0.1:1" }],
+    ["one for spans", { otlpTracesEndpoint: "http://127.0.0.1:1/v1/traces" }],
+    ["one for metrics", { otlpMetricsEndpoint: "http://127.0.0.1:1/v1/metrics" }],
+    ["a port to scrape", { metricsPort: 0 }],
+  ])(
+    "loads it where there is %s",
+    async (_what, changes) => {
+      expect(await loadedPackages(changes)).toContain("sdk-node");
+    },
+    30_000,
+  );
 });

@@ -2,6 +2,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { telemetrySettings } from "../runtime/common-settings.ts";
 import type { ConfigOf } from "../runtime/config.ts";
 import type { Logger } from "../runtime/logger.ts";
+import type { Meter } from "./meter.ts";
+import type { ProcessIdentity } from "./node-sdk.ts";
 
 export interface Telemetry {
   /** Sends what has not been sent yet, for a moment at most: an absent collector holds nothing up. Never rejects. */
@@ -11,24 +13,45 @@ export interface Telemetry {
 const STOP_MS = 2_000;
 const OFF: Telemetry = { stop: async () => {} };
 
-/** Starts tracing where it is configured. Where it isn't, no SDK is even loaded. */
+/** Starts tracing and the export of metrics where they are configured. Where they aren't, no SDK is even loaded. */
 export async function startTelemetry(
-  { otlpEndpoint, otlpTracesEndpoint, traceRatio }: ConfigOf<typeof telemetrySettings>,
-  { service, version, log }: { service: string; version: string; log: Logger },
+  config: ConfigOf<typeof telemetrySettings>,
+  { identity, meter, log }: { identity: ProcessIdentity; meter: Meter; log: Logger },
 ): Promise<Telemetry> {
-  const endpoint = otlpTracesEndpoint || otlpEndpoint;
-  if (endpoint === "") return OFF;
-  const { startNodeSdk } = await import("./node-sdk.ts");
-  const sdk = startNodeSdk({ service, version, traceRatio, log });
-  log.info({ endpoint: new URL(endpoint).host, traceRatio }, "tracing");
+  const { otlpEndpoint, otlpTracesEndpoint, otlpMetricsEndpoint, metricsExporter, metricsHost, metricsPort } =
+    config;
+  const tracesEndpoint = otlpTracesEndpoint || otlpEndpoint;
+  const metricsEndpoint = metricsExporter === "none" ? "" : otlpMetricsEndpoint || otlpEndpoint;
+  if (tracesEndpoint === "" && metricsEndpoint === "" && metricsPort === "off") return OFF;
+
+  const [{ startNodeSdk }, { createOtlpReader, openPrometheusEndpoint }] = await Promise.all([
+    import("./node-sdk.ts"),
+    import("./metric-readers.ts"),
+  ]);
+  const prometheus =
+    metricsPort === "off"
+      ? undefined
+      : await openPrometheusEndpoint(meter, { host: metricsHost, port: metricsPort });
+  const otlpReader = metricsEndpoint === "" ? undefined : await createOtlpReader(meter, process.env);
+  const traceRatio = tracesEndpoint === "" ? undefined : config.traceRatio;
+  const sdk = startNodeSdk({
+    identity,
+    traceRatio,
+    metricReaders: [prometheus?.reader, otlpReader].filter((reader) => reader !== undefined),
+    log,
+  });
+  if (traceRatio !== undefined) log.info({ endpoint: new URL(tracesEndpoint).host, traceRatio }, "tracing");
+  if (otlpReader !== undefined) log.info({ endpoint: new URL(metricsEndpoint).host }, "sending metrics");
+  if (prometheus !== undefined) log.info({ url: prometheus.url }, "showing metrics");
   return {
     stop: async () => {
+      prometheus?.close();
       const stopped = sdk.shutdown().then(
         () => true,
         () => false,
       );
       const isComplete = await Promise.race([stopped, sleep(STOP_MS, false, { ref: false })]);
-      if (!isComplete) log.warn("the last spans could not be sent");
+      if (!isComplete) log.warn("the last spans and metrics could not be sent");
     },
   };
 }

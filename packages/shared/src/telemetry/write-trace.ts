@@ -15,6 +15,10 @@ export class WriteTrace {
     this.#stages = stages;
   }
 
+  get logFields(): { trace_id?: string } {
+    return this.#stages[0]?.logFields ?? {};
+  }
+
   /** One attempt failed; the same batches are written again. */
   attemptFailed(reason: string): void {
     const attributes = { "chowhound.reason": reason };

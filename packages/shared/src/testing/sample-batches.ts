@@ -13,11 +13,8 @@ import {
 import { IngestionDataSchema } from "@chowhound/shared/contracts/chowhound/v1/ingestion_data";
 import { callAt, contentHashAt } from "../batch/batch-columns.ts";
 import { ENVELOPE_VERSION } from "../batch/decode-batch.ts";
-import { attributesToJson } from "../record/attributes-json.ts";
 import { contentHash, recordFingerprint } from "../record/content-hash.ts";
-import { LIMITS } from "../record/limits.ts";
 import { RECORD_FIELD, RecordView } from "../record/record-view.ts";
-import { structToJson } from "../record/struct-json.ts";
 import { parseUuid, UUID_BYTES } from "../record/uuid.ts";
 
 /** A record to be put into a batch; what is left out gets a valid value. The tenant stands in the call only. */
@@ -157,8 +154,7 @@ function encode(record: SampleRecord, acceptedAtUs: number) {
     ),
   );
   const view = new RecordView().read(original);
-  const metadataJson = structToJson(view.slice(RECORD_FIELD.metadata), LIMITS.metadataDepth);
-  const hash = contentHash(view, metadataJson, attributesToJson(view.attributes()));
+  const hash = contentHash(view);
   return { original, uuid, hash, versionUs };
 }
 
