@@ -64,8 +64,9 @@ async function putQuestion(
   request: ConfirmationOptions["request"],
 ): Promise<ConfirmResponse | undefined> {
   const batchIds = question.batchIds.map((id) => Buffer.from(id, "hex"));
+  const { generation = "" } = question;
   try {
-    const message = toBinary(ConfirmRequestSchema, create(ConfirmRequestSchema, { batchIds }));
+    const message = toBinary(ConfirmRequestSchema, create(ConfirmRequestSchema, { batchIds, generation }));
     const answer = fromBinary(ConfirmResponseSchema, await request(message));
     return answer.generation === "" ? undefined : answer;
   } catch {

@@ -1,7 +1,12 @@
-import { decodeBatch } from "@chowhound/shared/batch/decode-batch";
+import {
+  decodeBatch,
+  NEWEST_ENVELOPE_VERSION,
+  REPLAY_ENVELOPE_VERSION,
+} from "@chowhound/shared/batch/decode-batch";
 import type { RecordBatch } from "@chowhound/shared/contracts/chowhound/internal/v1/record_batch";
-import { Meter } from "@chowhound/shared/runtime/meter";
 import type { Delivery } from "@chowhound/shared/stream/stage-consumer";
+import { Tap } from "@chowhound/shared/tap/tap";
+import { Meter } from "@chowhound/shared/telemetry/meter";
 import { encodeSample, sampleBatch } from "@chowhound/shared/testing/sample-batches";
 import { pino } from "pino";
 import { describe, expect, it } from "vitest";
@@ -32,7 +37,8 @@ async function handle(
       return !given.isDraining;
     },
     maxBytes: given.maxBytes ?? 1_000_000,
-    meter: new Meter(),
+    meter: new Meter("dedup"),
+    tap: new Tap(),
     log: pino({ enabled: false }),
   });
   await handler(delivery);
@@ -62,6 +68,17 @@ describe("handling a delivery", () => {
     expect(published[0]?.bytes).toBe(bytes);
   });
 
+  it("passes a replay on whole, whatever it knows: the books have to settle its letters", async () => {
+    const replay = encodeSample({
+      ...batch,
+      envelopeVersion: REPLAY_ENVELOPE_VERSION,
+      replayOf: Buffer.alloc(16, 7),
+      replayOrdinals: [0, 1],
+    });
+    const { published } = await handle(replay, { index: indexOf(batch) });
+    expect(published[0]?.bytes).toBe(replay);
+  });
+
   it("drops only what the index still holds when the answer comes", async () => {
     const index = indexOf(batch);
     setImmediate(() => index.clear());
@@ -89,7 +106,10 @@ describe("handling a delivery", () => {
   });
 
   it("gives a batch of newer software back for a while and publishes nothing", async () => {
-    const { published, settled } = await handle(encodeSample({ ...batch, envelopeVersion: 2 }), {});
+    const { published, settled } = await handle(
+      encodeSample({ ...batch, envelopeVersion: NEWEST_ENVELOPE_VERSION + 1 }),
+      {},
+    );
     expect(published).toEqual([]);
     expect(settled).toEqual(["give back in 5000 ms"]);
   });

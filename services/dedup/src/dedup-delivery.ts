@@ -1,12 +1,16 @@
 import { toBinary } from "@bufbuild/protobuf";
+import { isReplay } from "@chowhound/shared/batch/batch-columns";
 import { decodeBatch } from "@chowhound/shared/batch/decode-batch";
 import {
   type RecordBatch,
   RecordBatchSchema,
 } from "@chowhound/shared/contracts/chowhound/internal/v1/record_batch";
 import type { Logger } from "@chowhound/shared/runtime/logger";
-import type { Meter } from "@chowhound/shared/runtime/meter";
 import type { Delivery } from "@chowhound/shared/stream/stage-consumer";
+import { tapBatch } from "@chowhound/shared/tap/batch-source";
+import type { Tap } from "@chowhound/shared/tap/tap";
+import type { TapSource } from "@chowhound/shared/tap/tap-source";
+import type { Meter } from "@chowhound/shared/telemetry/meter";
 import type { StageTrace } from "@chowhound/shared/telemetry/stage-trace";
 import type { Confirmation } from "./confirm-generation.ts";
 import { dropRecords } from "./drop-records.ts";
@@ -24,6 +28,7 @@ export interface DeliveryHandlerOptions {
   /** The largest message that `publish` takes. */
   maxBytes: number;
   meter: Meter;
+  tap: Tap;
   log: Logger;
 }
 
@@ -31,31 +36,33 @@ export interface DeliveryHandlerOptions {
 export function createDeliveryHandler(
   options: DeliveryHandlerOptions,
 ): (delivery: Delivery) => Promise<void> {
-  const { index, confirmation, publish, maxBytes, meter, log } = options;
+  const { index, confirmation, publish, maxBytes, meter, tap, log } = options;
 
   /** What to drop, permitted by the store. */
   function findDrops(batch: RecordBatch): Promise<number[]> | number[] {
+    // A replay goes through to the books: they have to settle its letters.
+    if (isReplay(batch)) return [];
     const candidates = findCommitted(batch, index);
     if (candidates.length === 0) return candidates;
-    meter.count("candidates", candidates.length);
+    meter.count("chowhound.dedup.candidates", candidates.length);
     // Looked up again inside the answer: only what the index holds then is covered by it.
     return new Promise((resolve) => {
       confirmation.ask((mayDrop) => resolve(mayDrop ? findCommitted(batch, index) : []));
     });
   }
 
-  /** The message to pass on and how many records it lacks. */
+  /** The message to pass on and which records it lacks. */
   async function reduce(
     batch: RecordBatch,
     bytes: Uint8Array,
-  ): Promise<{ bytes: Uint8Array; dropped: number }> {
-    const whole = { bytes, dropped: 0 };
+  ): Promise<{ bytes: Uint8Array; drops: number[] }> {
+    const whole = { bytes, drops: [] };
     try {
       const drops = await findDrops(batch);
       if (drops.length === 0) return whole;
       const reduced = toBinary(RecordBatchSchema, dropRecords(batch, drops));
       // Places and counts can outweigh what few small records weighed.
-      return reduced.length > maxBytes ? whole : { bytes: reduced, dropped: drops.length };
+      return reduced.length > maxBytes ? whole : { bytes: reduced, drops };
     } catch (error) {
       log.warn({ err: error }, "passing a batch on whole");
       return whole;
@@ -71,20 +78,30 @@ export function createDeliveryHandler(
     }
     if (decoded.kind === "undecodable") {
       log.warn({ sequence: delivery.sequence, why: decoded.detail }, "passing on what is no batch");
-      settle(delivery, await publish(0, delivery.bytes, delivery.trace));
+      const isPublished = await publish(0, delivery.bytes, delivery.trace);
+      settle(delivery, isPublished);
+      if (isPublished) meter.batch(1, delivery.bytes.length);
       return;
     }
     const { batch } = decoded;
-    const { bytes, dropped } = await reduce(batch, delivery.bytes);
+    const { bytes, drops } = await reduce(batch, delivery.bytes);
+    const dropped = drops.length;
     delivery.trace?.describe(batch);
     delivery.trace?.setBatchAttributes({ "chowhound.records.dropped": dropped });
     const isPublished = await publish(batch.partition, bytes, delivery.trace);
     settle(delivery, isPublished);
     if (!isPublished) return;
-    meter.batch(batch.originals.length);
-    meter.count("dropped", dropped);
-    meter.count("passed", batch.originals.length - dropped);
+    meter.batch(batch.originals.length, bytes.length);
+    meter.count("chowhound.dedup.dropped", dropped);
+    meter.count("chowhound.dedup.passed", batch.originals.length - dropped);
+    if (tap.isOpen) tap.show(tapReduced(batch, drops));
   };
+}
+
+/** @param drops the indices of the records that are not passed on */
+function tapReduced(batch: RecordBatch, drops: readonly number[]): TapSource {
+  const dropped = new Set(drops);
+  return tapBatch(batch, { outcomeOf: (index) => (dropped.has(index) ? "duplicate" : "passed") });
 }
 
 function settle(delivery: Delivery, isPublished: boolean): void {

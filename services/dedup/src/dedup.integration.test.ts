@@ -12,6 +12,7 @@ import { freshPrefix } from "@chowhound/shared/testing/test-servers";
 import { jetstream, jetstreamManager } from "@nats-io/jetstream";
 import { connect, type NatsConnection } from "@nats-io/transport-node";
 import { afterEach, beforeEach, describe, expect, inject, it } from "vitest";
+import type { NoticeOutcome } from "./commit-notices.ts";
 import { type DedupConfig, settings } from "./config.ts";
 import { PlayedStore } from "./played-store-for-test.ts";
 import { createDedup } from "./service.ts";
@@ -48,7 +49,7 @@ async function startDedup(changes: Partial<DedupConfig> = {}): Promise<RunningSe
     CHOWHOUND_DEDUP_DATA_DIR: dataDir,
     CHOWHOUND_DEDUP_INDEX_KEYS: "10000",
   });
-  const dedup = await startService((runtime) => createDedup({ ...config, ...changes }, runtime));
+  const dedup = await startService("dedup", (runtime) => createDedup({ ...config, ...changes }, runtime));
   started.push(dedup);
   return dedup;
 }
@@ -98,10 +99,16 @@ async function commitLoad(dedup: RunningService, { notify } = { notify: true }):
   return batch;
 }
 
-async function tell(dedup: RunningService, batch: RecordBatch, outcome = "absorbed"): Promise<void> {
-  const before = dedup.counter(`notice.${outcome}`);
+async function tell(
+  dedup: RunningService,
+  batch: RecordBatch,
+  outcome: NoticeOutcome = "absorbed",
+): Promise<void> {
+  const before = dedup.meter.total("chowhound.dedup.notices", { "chowhound.outcome": outcome });
   await store.notify(batch);
-  await expect.poll(() => dedup.counter(`notice.${outcome}`)).toBe(before + 1);
+  await expect
+    .poll(() => dedup.meter.total("chowhound.dedup.notices", { "chowhound.outcome": outcome }))
+    .toBe(before + 1);
 }
 
 /** Sends the load again; returns what of it comes out. */
@@ -121,7 +128,7 @@ describe("dedup", () => {
     expect(new Set(came.map(hexOf))).toEqual(new Set(sent.map(hexOf)));
     await untilDone();
     expect(store.questions).toBe(0);
-    expect(dedup.counter("passed")).toBe(8);
+    expect(dedup.meter.total("chowhound.dedup.passed")).toBe(8);
     expect(dedup.meter.records).toBe(8);
     expect(dedup.status.isServing).toBe(true);
   });
@@ -135,9 +142,12 @@ describe("dedup", () => {
     expect(rest.originals).toHaveLength(2);
     expect(countsOf(rest)).toEqual({ "acme/forum/a": 2, "acme/mail/a": 1, "umbrella/forum/a": 1 });
     await untilDone();
-    expect([dedup.counter("dropped"), dedup.counter("passed")]).toEqual([4, 6]);
-    expect(dedup.counter("confirm.confirmed")).toBe(1);
-    await expect.poll(() => dedup.counter("index.size")).toBe(4);
+    expect([
+      dedup.meter.total("chowhound.dedup.dropped"),
+      dedup.meter.total("chowhound.dedup.passed"),
+    ]).toEqual([4, 6]);
+    expect(dedup.meter.total("chowhound.dedup.confirmations", { "chowhound.outcome": "confirmed" })).toBe(1);
+    await expect.poll(() => dedup.meter.total("chowhound.dedup.index.size")).toBe(4);
   });
 
   it("sends a batch on of which nothing is left", async () => {
@@ -152,7 +162,7 @@ describe("dedup", () => {
     const dead = { ...load[0]!, dead: { reason: "step_error" } };
     await publish(encodeSample(sampleBatch({ records: [dead, { dataId: "twin" }, { dataId: "twin" }] })));
     expect((await store.takeBatch()).originals).toHaveLength(3);
-    expect(dedup.counter("dropped")).toBe(0);
+    expect(dedup.meter.total("chowhound.dedup.dropped")).toBe(0);
   });
 
   it.each<[string, () => unknown]>([
@@ -164,7 +174,7 @@ describe("dedup", () => {
     await commitLoad(dedup);
     await fail();
     expect((await resend()).originals).toHaveLength(4);
-    expect(dedup.counter("confirm.no-answer")).toBe(1);
+    expect(dedup.meter.total("chowhound.dedup.confirmations", { "chowhound.outcome": "no-answer" })).toBe(1);
     await store.leave();
     store.answersAfterMs = 0;
     store.listen();
@@ -177,8 +187,8 @@ describe("dedup", () => {
     store.generation = "g2";
     store.booked.clear();
     expect((await resend()).originals).toHaveLength(4);
-    expect(dedup.counter("confirm.void")).toBe(1);
-    await expect.poll(() => dedup.counter("index.size")).toBe(0);
+    expect(dedup.meter.total("chowhound.dedup.confirmations", { "chowhound.outcome": "void" })).toBe(1);
+    await expect.poll(() => dedup.meter.total("chowhound.dedup.index.size")).toBe(0);
 
     store.book(batch);
     await tell(dedup, batch);
@@ -190,9 +200,9 @@ describe("dedup", () => {
     await commitLoad(dedup);
     store.generation = "g2";
     expect((await resend()).originals).toHaveLength(0);
-    expect(dedup.counter("confirm.rebound")).toBe(1);
+    expect(dedup.meter.total("chowhound.dedup.confirmations", { "chowhound.outcome": "rebound" })).toBe(1);
     expect((await resend()).originals).toHaveLength(0);
-    expect(dedup.counter("confirm.confirmed")).toBe(1);
+    expect(dedup.meter.total("chowhound.dedup.confirmations", { "chowhound.outcome": "confirmed" })).toBe(1);
   });
 
   it("asks the store when a notice comes of another database", async () => {
@@ -200,7 +210,9 @@ describe("dedup", () => {
     const batch = await commitLoad(dedup);
     store.generation = "g2";
     await tell(dedup, batch, "revalidate");
-    await expect.poll(() => dedup.counter("confirm.rebound")).toBe(1);
+    await expect
+      .poll(() => dedup.meter.total("chowhound.dedup.confirmations", { "chowhound.outcome": "rebound" }))
+      .toBe(1);
   });
 
   it("passes what it was told nothing of", async () => {
@@ -218,7 +230,7 @@ describe("dedup", () => {
 
     const second = await startDedup();
     expect((await resend()).originals).toHaveLength(0);
-    expect(second.counter("dropped")).toBe(4);
+    expect(second.meter.total("chowhound.dedup.dropped")).toBe(4);
     await second.drain();
 
     await startDedup({ dataDir: "none" });
@@ -243,7 +255,9 @@ describe("dedup", () => {
       await startDedup({ snapshotIntervalMs: 100 }),
     ];
     await commitLoad(replicas[0]!);
-    await expect.poll(() => replicas[1]!.counter("notice.absorbed")).toBe(1);
+    await expect
+      .poll(() => replicas[1]!.meter.total("chowhound.dedup.notices", { "chowhound.outcome": "absorbed" }))
+      .toBe(1);
     await Promise.all(replicas.map((replica) => replica.drain()));
     expect(replicas.flatMap(({ logged }) => logged.filter(({ level }) => level === "warn"))).toEqual([]);
     expect(await readdir(dataDir)).toEqual([`${prefix}.fingerprints`]);

@@ -6,10 +6,11 @@
  * remembers the last batches the index absorbed, and permits drops only on an answer of the database to a question
  * asked after the records to be dropped had arrived: "which generation are you, and are these batches booked?"
  *
- * A new generation that has booked all of the recent batches carries the same history on, and the index stays. That
- * the recent ones speak for all older ones rests on two assumptions: a restored database is what the old one was at
+ * A new generation that has brought all of the recent batches along carries the same history on, and the index stays. A
+ * batch that it has booked anew proves nothing: copies may be on their way from which dedup has dropped the records.
+ * That the recent ones speak for all older ones rests on two assumptions: a restored database is what the old one was at
  * some earlier moment, and fewer than half of `maxRecentBatches` batches are between their commit and the arrival of
- * their acknowledgement and notice at any time (a batch in between may overtake others, or be booked again).
+ * their acknowledgement and notice at any time (a batch in between may overtake others).
  */
 
 export interface DropLicense {
@@ -47,6 +48,8 @@ export interface Binding {
 export interface Question {
   /** The database is to say whether it has booked all of these. */
   readonly batchIds: readonly string[];
+  /** What the index is bound to; undefined while it is bound to nothing. */
+  readonly generation: string | undefined;
   readonly serial: number;
   readonly absorbed: number;
 }
@@ -88,7 +91,7 @@ export function createDropLicense(options: DropLicenseOptions = {}): DropLicense
       return "absorb";
     },
 
-    ask: () => ({ batchIds: [...recent], serial, absorbed }),
+    ask: () => ({ batchIds: [...recent], generation, serial, absorbed }),
 
     onConfirmation(question, answer) {
       if (question.serial !== serial) return "ask-again";

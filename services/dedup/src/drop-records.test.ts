@@ -1,6 +1,7 @@
 import { fromBinary, toBinary } from "@bufbuild/protobuf";
 import { ordinalAt } from "@chowhound/shared/batch/batch-columns";
 import { decodeBatch } from "@chowhound/shared/batch/decode-batch";
+import { wholeColumns } from "@chowhound/shared/batch/whole-columns";
 import {
   type RecordBatch,
   RecordBatchSchema,
@@ -65,6 +66,12 @@ function facts(batch: RecordBatch, index: number): unknown {
   };
 }
 
+/** The uuid, call and pipeline of every record that was accepted. */
+function whose(batch: RecordBatch): unknown {
+  const { uuids, callOf, pipelineOf } = wholeColumns(batch);
+  return { uuids: Buffer.from(uuids).toString("hex"), callOf, pipelineOf };
+}
+
 function bySource({ dropped }: RecordBatch): Record<string, number> {
   return Object.fromEntries(
     dropped.map((drop) => [`${drop.tenantId}/${drop.sourceType}/${drop.sourceId}`, drop.count]),
@@ -112,6 +119,7 @@ describe("dropping records", () => {
         const dropped = rest.dropped.reduce((sum, { count }) => sum + count, 0);
         expect(rest.originals.length + dropped).toBe(batch.acceptedCount);
         expect(rest.acceptedCount).toBe(batch.acceptedCount);
+        expect(whose(rest)).toEqual(whose(batch));
       }),
     );
   });
@@ -135,6 +143,7 @@ describe("dropping records", () => {
           placesOf(rounds, (round) => round > 0),
         );
         expect(bySource(second)).toEqual(bySource(atOnce));
+        expect(whose(second)).toEqual(whose(batch));
         const withoutCounts = (of: RecordBatch) => toBinary(RecordBatchSchema, { ...of, dropped: [] });
         expect(Buffer.from(withoutCounts(second)).equals(withoutCounts(atOnce))).toBe(true);
       }),

@@ -1,5 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import { callAt, ordinalAt } from "@chowhound/shared/batch/batch-columns";
+import { wholeColumns } from "@chowhound/shared/batch/whole-columns";
 import {
   type DroppedCount,
   DroppedCountSchema,
@@ -10,9 +11,9 @@ import { RECORD_FIELD, RecordView } from "@chowhound/shared/record/record-view";
 import { UUID_BYTES } from "@chowhound/shared/record/uuid";
 
 /**
- * The batch without the records at `drops` (ascending, each once), which are counted by source instead. The rest keep
- * what every column says of them, and their places as the gateway made them. Calls and pipelines stay, also those of
- * which no record is left.
+ * The batch without the records at `drops` (ascending, each once), which are counted by source instead and of which
+ * no more is left than whose they were. The rest keep what every column says of them, and their places as the gateway made
+ * them. Calls and pipelines stay, also those of which no record is left.
  *
  * Throws WireError where the original of a dropped record is not well formed.
  */
@@ -34,6 +35,7 @@ export function dropRecords(batch: RecordBatch, drops: readonly number[]): Recor
       const index = movedTo.get(label.index);
       return index === undefined ? [] : [{ ...label, index }];
     });
+  const ordinals = kept.map((index) => ordinalAt(batch, index));
   return {
     ...batch,
     originals: column(batch.originals),
@@ -41,12 +43,32 @@ export function dropRecords(batch: RecordBatch, drops: readonly number[]): Recor
     uuids: fixedColumn(batch.uuids, UUID_BYTES, kept),
     contentHashes: fixedColumn(batch.contentHashes, HASH_BYTES, kept),
     versionsUs: column(batch.versionsUs),
-    ordinals: kept.map((index) => ordinalAt(batch, index)),
+    ordinals,
     pipelineOf: column(batch.pipelineOf),
     fingerprints: fixedColumn(batch.fingerprints, HASH_BYTES, kept),
     enrichments: labels(batch.enrichments),
     deadLabels: labels(batch.deadLabels),
     dropped: addDropped(batch, drops),
+    ...droppedColumns(batch, ordinals),
+  };
+}
+
+/** Whose the records are that are not at any of these places. */
+function droppedColumns(
+  batch: RecordBatch,
+  keptPlaces: readonly number[],
+): Pick<RecordBatch, "droppedUuids" | "droppedCallOf" | "droppedPipelineOf"> {
+  const whole = wholeColumns(batch);
+  const places: number[] = [];
+  let kept = 0;
+  for (let place = 0; place < batch.acceptedCount; place++) {
+    if (keptPlaces[kept] === place) kept++;
+    else places.push(place);
+  }
+  return {
+    droppedUuids: fixedColumn(whole.uuids, UUID_BYTES, places),
+    droppedCallOf: places.map((place) => whole.callOf[place]!),
+    droppedPipelineOf: places.map((place) => whole.pipelineOf[place]!),
   };
 }
 

@@ -10,13 +10,11 @@ import { createConfirmation } from "./confirm-generation.ts";
 import { createDeliveryHandler } from "./dedup-delivery.ts";
 import { keepEvidence } from "./keep-evidence.ts";
 
-const METER_INTERVAL_MS = 1_000;
-
 /** ENRICHED → UNIQUE, without the records that the store has reported committed. */
 export function createDedup(config: DedupConfig, runtime: ServiceRuntime): Service {
-  const { log, status, meter, signal } = runtime;
+  const { log, status, meter, tap, signal } = runtime;
   const names = natsNames(config.natsPrefix);
-  const streamStatus = status.dependency("enriched-stream");
+  const streamStatus = status.dependency("enriched-stream", { through: "nats" });
   const streamOptions = { maxBytes: config.streamMaxBytes, replicas: Number(config.streamReplicas) };
   /** What `start` has opened so far, in the order of opening; drain closes in the reverse one. */
   const opened: (() => Promise<void> | void)[] = [];
@@ -33,9 +31,22 @@ export function createDedup(config: DedupConfig, runtime: ServiceRuntime): Servi
       log,
     });
     const { index, license } = evidence;
+    const showIndex = (): void => {
+      meter.set("chowhound.dedup.index.size", index.size);
+      meter.set("chowhound.dedup.index.capacity", index.capacity);
+      meter.set("chowhound.dedup.index.evictions", index.evictions);
+    };
+    showIndex();
     opened.push(() => evidence.close());
 
-    const nc = await connectNats({ url: config.natsUrl, name: "chowhound-dedup", log, status, signal });
+    const nc = await connectNats({
+      urls: config.natsUrls,
+      name: "chowhound-dedup",
+      log,
+      status,
+      meter,
+      signal,
+    });
     opened.push(() => nc.close());
     await awaitStream(nc, names, "unique", streamOptions, { log, signal });
 
@@ -47,7 +58,8 @@ export function createDedup(config: DedupConfig, runtime: ServiceRuntime): Servi
         return answer.data;
       },
       onOutcome: (outcome) => {
-        meter.count(`confirm.${outcome}`);
+        meter.count("chowhound.dedup.confirmations", 1, { "chowhound.outcome": outcome });
+        showIndex();
         if (outcome === "void") log.warn("the database lacks batches it had committed: forgetting the index");
         else if (outcome === "rebound") log.info("the index holds for the database as it is now");
         else log.debug({ outcome }, "asked the store");
@@ -57,7 +69,8 @@ export function createDedup(config: DedupConfig, runtime: ServiceRuntime): Servi
       callback: (error, message) => {
         if (error !== null) return;
         const outcome = absorbNotice(message.data, evidence);
-        meter.count(`notice.${outcome}`);
+        meter.count("chowhound.dedup.notices", 1, { "chowhound.outcome": outcome });
+        showIndex();
         if (outcome === "revalidate") confirmation.ask(() => {});
         if (outcome === "malformed") log.warn("ignoring a malformed commit notice");
       },
@@ -72,10 +85,13 @@ export function createDedup(config: DedupConfig, runtime: ServiceRuntime): Servi
         publishUntilAcknowledged(js, names.subject("unique", partition), bytes, {
           log,
           signal,
+          meter,
+          stream: names.stream("unique"),
           trace: trace?.startSend(names.stream("unique"), maxBytes - bytes.length),
         }),
       maxBytes,
       meter,
+      tap,
       log,
     });
     const stage = new StageConsumer({
@@ -87,17 +103,12 @@ export function createDedup(config: DedupConfig, runtime: ServiceRuntime): Servi
       ackWaitMs: config.ackWaitMs,
       maxHeld: config.maxHeldBatches,
       log,
+      meter,
       dependency: streamStatus,
       onDelivery: (delivery) => void handle(delivery),
     });
     consumer = stage;
     if (isPaused) stage.pause();
-    const showIndex = (): void => {
-      meter.set("index.size", index.size);
-      meter.set("index.evictions", index.evictions);
-    };
-    const showing = setInterval(showIndex, METER_INTERVAL_MS);
-    opened.push(() => clearInterval(showing));
     opened.push(() => stage.drain());
     await stage.start();
   }

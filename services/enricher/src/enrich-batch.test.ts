@@ -34,7 +34,11 @@ const noPipelines = createPipelineSet([]);
 /** What an enricher makes of a raw batch: the message, decoded as the next stage does. */
 function pass(raw: RecordBatch, pipelines: PipelineSet = set, maxBytes = roomy): RecordBatch {
   const message = encodeSample(raw);
-  const fitted = appendAdditions(message, enrichBatch(decode(message), origin, pipelines), maxBytes);
+  const fitted = appendAdditions(
+    message,
+    enrichBatch(decode(message), origin, pipelines, { maxBytes }),
+    maxBytes,
+  );
   expect(fitted?.bytes.length).toBeLessThanOrEqual(maxBytes);
   return decode(fitted!.bytes);
 }
@@ -86,7 +90,7 @@ describe("whatever the records", () => {
     fc.assert(
       fc.property(someRecords, (records) => {
         const raw = sampleRawBatch({ records });
-        const additions = enrichBatch(raw, origin, set);
+        const additions = enrichBatch(raw, origin, set, { maxBytes: roomy });
         const passed = pass(raw);
         expect(equals(RecordBatchSchema, passed, { ...raw, ...additions })).toBe(true);
         expect(passed.originals.length).toBe(records.length);
@@ -105,9 +109,9 @@ describe("whatever the records", () => {
   test("a record fares the same alone as among others", () => {
     fc.assert(
       fc.property(someRecords, (records) => {
-        const batch = enrichBatch(sampleRawBatch({ records }), origin, set);
+        const batch = enrichBatch(sampleRawBatch({ records }), origin, set, { maxBytes: roomy });
         records.forEach((record, index) => {
-          const alone = enrichBatch(sampleRawBatch({ records: [record] }), origin, set);
+          const alone = enrichBatch(sampleRawBatch({ records: [record] }), origin, set, { maxBytes: roomy });
           expect(fateOf(batch, index)).toEqual(fateOf(alone, 0));
         });
       }),
@@ -235,6 +239,23 @@ describe("a batch that would outgrow its message", () => {
     }
   });
 
+  test("never holds much more than a message takes", () => {
+    const growing = createPipelineSet([
+      pipelineOf(`- map: { data: 'data.replace("x", "${"y".repeat(1_000)}")' }`),
+    ]);
+    const records = Array.from({ length: 200 }, (_, i) => ({ data: "x".repeat(i % 10 === 0 ? 1 : 500) }));
+    const batch = sampleRawBatch({ records });
+    const maxBytes = encodeSample(batch).length + 1_000_000;
+    const { enrichments, deadLabels } = enrichBatch(batch, origin, growing, { maxBytes });
+    const held = enrichments.reduce((sum, { data }) => sum + data!.length, 0);
+    expect(held).toBeLessThanOrEqual(2 * maxBytes);
+    expect(enrichments.length + deadLabels.length).toBe(200);
+    const passed = pass(batch, growing, maxBytes);
+    expect(passed.enrichments.length).toBeGreaterThan(20);
+    // The small ones, every tenth, are not in anybody's way.
+    expect(passed.deadLabels.filter(({ index }) => index % 10 === 0)).toEqual([]);
+  });
+
   test("loses the details when nothing else is left to lose", () => {
     const failing = createPipelineSet([pipelineOf("- require: { fields: [metadata.a_rather_long_name] }")]);
     const many = sampleRawBatch({ records: Array.from({ length: 100 }, () => ({})) });
@@ -243,7 +264,11 @@ describe("a batch that would outgrow its message", () => {
     expect(passed.deadLabels).toHaveLength(100);
     expect(passed.deadLabels.every(({ detail }) => detail === "")).toBe(true);
     expect(
-      appendAdditions(encodeSample(many), enrichBatch(many, origin, failing), bytes + 100),
+      appendAdditions(
+        encodeSample(many),
+        enrichBatch(many, origin, failing, { maxBytes: bytes }),
+        bytes + 100,
+      ),
     ).toBeUndefined();
   });
 });

@@ -33,38 +33,57 @@ export type Additions = Pick<
 
 const maxDetailLength = 500;
 
+export interface EnrichOptions {
+  /** The largest message; what exceeds it by far is dropped on the way, so that no batch fills the memory. */
+  maxBytes: number;
+  /** Called before a record is looked at; with an outcome it isn't looked at. */
+  before?: (index: number) => DeadOutcome | undefined;
+}
+
 /**
  * Has every record of a raw batch processed by its pipeline. Each record ends with a fingerprint, or with a dead
  * label (then its fingerprint is zeros); none affects another.
  */
-export function enrichBatch(batch: RecordBatch, origin: RawNumber, pipelines: PipelineSet): Additions {
+export function enrichBatch(
+  batch: RecordBatch,
+  origin: RawNumber,
+  pipelines: PipelineSet,
+  { maxBytes, before }: EnrichOptions,
+): Additions {
   const count = batch.originals.length;
   const uuids = batch.uuids;
   const contentHashes = asBuffer(batch.contentHashes);
-  const fingerprints = Buffer.alloc(count * HASH_BYTES);
-  const enrichments: Enrichment[] = [];
-  const deadLabels: DeadLabel[] = [];
   const used = new UsedPipelines();
   const select = createSelector(pipelines);
   const view = new RecordView();
+  let weight = 0;
+  let additions = {
+    origin: create(RecordBatchSchema, { origin }).origin!,
+    pipelines: used.refs,
+    pipelineOf: used.pipelineOf,
+    enrichments: [] as Enrichment[],
+    fingerprints: Buffer.alloc(count * HASH_BYTES),
+    deadLabels: [] as DeadLabel[],
+  };
 
   for (let index = 0; index < count; index++) {
     const { tenantId } = callAt(batch, index);
     let pipeline = defaultPipeline;
-    let outcome: RecordOutcome;
+    let outcome: RecordOutcome | undefined = before?.(index);
     try {
-      view.read(batch.originals[index]!);
-      pipeline = select(tenantId, view.slice(RECORD_FIELD.sourceType));
-      outcome = enrichRecord(view, { tenantId, uuids, uuidAt: index * UUID_BYTES }, pipeline);
+      if (outcome === undefined) {
+        view.read(batch.originals[index]!);
+        pipeline = select(tenantId, view.slice(RECORD_FIELD.sourceType));
+        outcome = enrichRecord(view, { tenantId, uuids, uuidAt: index * UUID_BYTES }, pipeline);
+      }
     } catch (error) {
       outcome = deadByException(error);
     }
     used.add(pipeline);
     if (outcome.kind === "dead") {
-      deadLabels.push(toDeadLabel(index, outcome));
+      additions.deadLabels.push(toDeadLabel(index, outcome));
       continue;
     }
-    if (outcome.changes !== undefined) enrichments.push(toEnrichment(index, outcome.changes));
     recordFingerprint({
       tenantId,
       sourceType: view.slice(RECORD_FIELD.sourceType),
@@ -73,16 +92,22 @@ export function enrichBatch(batch: RecordBatch, origin: RawNumber, pipelines: Pi
       versionUs: batch.versionsUs[index]!,
       contentHash: contentHashes.subarray(index * HASH_BYTES, (index + 1) * HASH_BYTES),
       pipelineVersion: pipeline.version,
-    }).copy(fingerprints, index * HASH_BYTES);
+    }).copy(additions.fingerprints, index * HASH_BYTES);
+    if (outcome.changes === undefined) continue;
+    const enrichment = toEnrichment(index, outcome.changes);
+    additions.enrichments.push(enrichment);
+    weight += lengthOf(enrichment);
+    if (weight > 2 * maxBytes) {
+      additions = withoutLargest(additions, weight - maxBytes, maxBytes);
+      weight = additions.enrichments.reduce((sum, each) => sum + lengthOf(each), 0);
+    }
   }
-  return {
-    origin: create(RecordBatchSchema, { origin }).origin!,
-    pipelines: used.refs,
-    pipelineOf: used.pipelineOf,
-    enrichments,
-    fingerprints,
-    deadLabels,
-  };
+  return additions;
+}
+
+/** In characters of its longest texts; never more than its bytes. */
+function lengthOf({ data = "", metadataJson = "", attributesJson = "" }: Enrichment): number {
+  return data.length + metadataJson.length + attributesJson.length;
 }
 
 /**
@@ -110,7 +135,7 @@ export function appendAdditions(
 /** A label costs about this much; one more round is needed where it is more. */
 const labelBytes = 150;
 
-function withoutLargest(additions: Additions, excess: number, maxBytes: number): Additions {
+function withoutLargest<A extends Additions>(additions: A, excess: number, maxBytes: number) {
   const bySize = additions.enrichments
     .map((enrichment) => ({ enrichment, bytes: toBinary(EnrichmentSchema, enrichment).length }))
     .sort((a, b) => b.bytes - a.bytes);

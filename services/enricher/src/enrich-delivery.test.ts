@@ -1,17 +1,19 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { create, toBinary } from "@bufbuild/protobuf";
-import { decodeBatch, ENVELOPE_VERSION } from "@chowhound/shared/batch/decode-batch";
+import { decodeBatch, NEWEST_ENVELOPE_VERSION } from "@chowhound/shared/batch/decode-batch";
 import { RecordBatchSchema } from "@chowhound/shared/contracts/chowhound/internal/v1/record_batch";
-import { Meter } from "@chowhound/shared/runtime/meter";
 import type { Delivery } from "@chowhound/shared/stream/stage-consumer";
+import { Tap } from "@chowhound/shared/tap/tap";
+import { Meter } from "@chowhound/shared/telemetry/meter";
 import { encodeSample, sampleBatch, sampleRawBatch } from "@chowhound/shared/testing/sample-batches";
 import { pino } from "pino";
 import { describe, expect, test, vi } from "vitest";
+import { type Additions, enrichBatch } from "./enrich-batch.ts";
 import { createDeliveryHandler, type DeliveryHandlerOptions } from "./enrich-delivery.ts";
 import { createPipelineSet } from "./pipeline-set.ts";
 
 const rawBytes = encodeSample(sampleRawBatch({ records: [{}, {}], partition: 3 }));
 const log = pino({ level: "silent" });
+const numberOne = { epoch: 9n, sequence: 1n };
 let lastSequence = 0;
 
 function deliveryOf(bytes: Uint8Array, attempt = 1) {
@@ -21,12 +23,14 @@ function deliveryOf(bytes: Uint8Array, attempt = 1) {
 
 function handlerWith(options: Partial<DeliveryHandlerOptions> = {}) {
   const published: { partition: number; bytes: Uint8Array }[] = [];
-  const meter = new Meter();
+  const meter = new Meter("enricher");
   const handle = createDeliveryHandler({
     pipelines: () => createPipelineSet([]),
+    trial: { enrich: () => Promise.reject(new Error("nothing is suspected")) },
     publish: async (partition, bytes) => published.push({ partition, bytes }) > 0,
     maxBytes: 1024 * 1024,
     meter,
+    tap: new Tap(),
     log,
     ...options,
   });
@@ -116,21 +120,43 @@ describe("what is no batch of a gateway becomes one dead record that keeps it wh
   });
 });
 
-test("a batch delivered more than three times is processed while nothing else is", async () => {
-  let inFlight = 0;
-  const seen: number[] = [];
-  const { handle } = handlerWith({
-    publish: async () => {
-      seen.push(++inFlight);
-      await sleep(5);
-      inFlight--;
-      return true;
-    },
+describe("a batch delivered more than three times is enriched in a trial, and holds up no other", () => {
+  const trial = (outcome: () => Promise<Additions | undefined>) => {
+    const enrich = vi.fn<DeliveryHandlerOptions["trial"]["enrich"]>(outcome);
+    return { enrich, ...handlerWith({ trial: { enrich } }) };
+  };
+
+  test("and passed on with what came of it", async () => {
+    const additions = enrichBatch(sampleRawBatch({ records: [{}, {}] }), numberOne, createPipelineSet([]), {
+      maxBytes: 1024,
+    });
+    const { promise, resolve } = Promise.withResolvers<Additions>();
+    const { handle, enrich, published } = trial(() => promise);
+    const deliveries = [3, 4, 1].map((attempt) => deliveryOf(rawBytes, attempt));
+    deliveries.forEach(handle);
+    await settled(deliveries[0]!, deliveries[2]!);
+    expect(enrich).toHaveBeenCalledExactlyOnceWith(
+      { message: rawBytes, records: 2, origin: { epoch: 9n, sequence: BigInt(deliveries[1]!.sequence) } },
+      1024 * 1024,
+    );
+    expect(deliveries[1]!.ack).not.toHaveBeenCalled();
+    resolve(additions);
+    await settled(deliveries[1]!);
+    expect(published).toHaveLength(3);
+    expect(decodeBatch(published[2]!.bytes)).toMatchObject({ kind: "batch", batch: { origin: numberOne } });
   });
-  const deliveries = [1, 3, 4, 1, 9, 1, 1].map((attempt) => deliveryOf(rawBytes, attempt));
-  deliveries.forEach(handle);
-  await settled(...deliveries);
-  expect(seen).toEqual([1, 2, 1, 1, 1, 1, 2]);
+
+  test.each([
+    ["at once where the process drains", async () => undefined, 0],
+    ["after a while where no record is to blame", () => Promise.reject(new Error("no room")), 30_000],
+  ])("or given back %s", async (_, outcome, delayMs) => {
+    const { handle, published } = trial(outcome);
+    const delivery = deliveryOf(rawBytes, 4);
+    handle(delivery);
+    await settled(delivery);
+    expect(delivery.giveBack).toHaveBeenCalledExactlyOnceWith(delayMs);
+    expect(published).toEqual([]);
+  });
 });
 
 test("lets others run between two batches", async () => {
@@ -148,5 +174,8 @@ test("lets others run between two batches", async () => {
 });
 
 function newerEnvelope(): Uint8Array {
-  return toBinary(RecordBatchSchema, create(RecordBatchSchema, { envelopeVersion: ENVELOPE_VERSION + 1 }));
+  return toBinary(
+    RecordBatchSchema,
+    create(RecordBatchSchema, { envelopeVersion: NEWEST_ENVELOPE_VERSION + 1 }),
+  );
 }

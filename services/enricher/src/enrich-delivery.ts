@@ -6,12 +6,17 @@ import {
   type RecordBatch,
   RecordBatchSchema,
 } from "@chowhound/shared/contracts/chowhound/internal/v1/record_batch";
+import type { DeadReason } from "@chowhound/shared/errors/reasons";
 import type { Logger } from "@chowhound/shared/runtime/logger";
-import type { Meter } from "@chowhound/shared/runtime/meter";
 import type { Delivery } from "@chowhound/shared/stream/stage-consumer";
+import { tapBatch } from "@chowhound/shared/tap/batch-source";
+import type { Tap } from "@chowhound/shared/tap/tap";
+import type { TapSource } from "@chowhound/shared/tap/tap-source";
+import type { Meter } from "@chowhound/shared/telemetry/meter";
 import type { StageTrace } from "@chowhound/shared/telemetry/stage-trace";
-import { appendAdditions, enrichBatch, type RawNumber } from "./enrich-batch.ts";
+import { type Additions, appendAdditions, enrichBatch, type RawNumber } from "./enrich-batch.ts";
 import type { PipelineSet } from "./pipeline-set.ts";
+import type { SuspectTrial } from "./trial/suspect-trial.ts";
 
 /** After more deliveries than these a batch is suspected to have ended the processes that had it. */
 const MAX_UNSUSPECTED_ATTEMPTS = 3;
@@ -22,11 +27,14 @@ const NOT_ENRICHABLE_MS = 30_000;
 export interface DeliveryHandlerOptions {
   /** The pipelines in force; undefined while nothing may be processed. */
   pipelines(): PipelineSet | undefined;
+  /** Where batches are enriched that may have ended a process. */
+  trial: Pick<SuspectTrial, "enrich">;
   /** Publishes to ENRICHED; resolves to false where it gave up because the process drains. */
   publish(partition: number, bytes: Uint8Array, trace: StageTrace | undefined): Promise<boolean>;
   /** The largest message that `publish` takes. */
   maxBytes: number;
   meter: Meter;
+  tap: Tap;
   log: Logger;
 }
 
@@ -35,45 +43,42 @@ export interface DeliveryHandlerOptions {
  * holds up neither health nor the in-progress reports; any number of them may be on their way out.
  */
 export function createDeliveryHandler(options: DeliveryHandlerOptions): (delivery: Delivery) => void {
-  const { pipelines, publish, maxBytes, meter, log } = options;
+  const { pipelines, trial, publish, maxBytes, meter, tap, log } = options;
   const waiting: Delivery[] = [];
-  const inFlight = new Set<Promise<void>>();
   let isWorking = false;
 
   async function work(): Promise<void> {
     isWorking = true;
     for (let delivery = waiting.shift(); delivery !== undefined; delivery = waiting.shift()) {
       await nextTurn();
-      // A record that kills the process must not take other batches with it, again and again.
-      const isSuspect = delivery.attempt > MAX_UNSUSPECTED_ATTEMPTS;
-      if (isSuspect) await Promise.all(inFlight);
-      const passing = pass(delivery);
-      inFlight.add(passing);
-      void passing.then(() => inFlight.delete(passing));
-      if (isSuspect) await passing;
+      void pass(delivery);
     }
     isWorking = false;
   }
 
   async function pass(delivery: Delivery): Promise<void> {
     try {
-      const out = prepare(delivery);
+      const out = await prepare(delivery);
       if (typeof out === "number") {
         delivery.giveBack(out);
       } else if (await publish(out.partition, out.bytes, delivery.trace)) {
         delivery.ack();
         out.count();
+        if (tap.isOpen) tap.show(tapEnriched(out.batch()));
       } else {
         delivery.giveBack(0);
       }
     } catch (error) {
-      log.error({ err: error, sequence: delivery.sequence }, "given back: processing a batch failed");
+      log.error(
+        { err: error, sequence: delivery.sequence, ...delivery.trace?.logFields },
+        "given back: processing a batch failed",
+      );
       delivery.giveBack(NOT_ENRICHABLE_MS);
     }
   }
 
   /** What to publish, or after how many milliseconds to try again. */
-  function prepare(delivery: Delivery): Outgoing | number {
+  function prepare(delivery: Delivery): Promise<Outgoing | number> | Outgoing | number {
     const { sequence } = delivery;
     const decoded = decodeBatch(delivery.bytes);
     if (decoded.kind === "newer") {
@@ -85,13 +90,24 @@ export function createDeliveryHandler(options: DeliveryHandlerOptions): (deliver
     }
     if (decoded.kind === "undecodable") return keepUndecodable(delivery, decoded.detail);
     if (!isRaw(decoded.batch)) return keepUndecodable(delivery, "it has been enriched already");
-    return enrich(delivery, decoded.batch);
-  }
-
-  function enrich(delivery: Delivery, batch: RecordBatch): Outgoing | number {
     const set = pipelines();
     if (set === undefined) return NOT_READY_MS;
-    const fitted = appendAdditions(delivery.bytes, enrichBatch(batch, numberOf(delivery), set), maxBytes);
+    if (delivery.attempt > MAX_UNSUSPECTED_ATTEMPTS) return tryOut(delivery, decoded.batch);
+    return passOn(delivery, decoded.batch, enrichBatch(decoded.batch, numberOf(delivery), set, { maxBytes }));
+  }
+
+  async function tryOut(delivery: Delivery, batch: RecordBatch): Promise<Outgoing | number> {
+    const suspect = {
+      message: delivery.bytes,
+      records: batch.originals.length,
+      origin: numberOf(delivery),
+    };
+    const added = await trial.enrich(suspect, maxBytes);
+    return added === undefined ? 0 : passOn(delivery, batch, added);
+  }
+
+  function passOn(delivery: Delivery, batch: RecordBatch, added: Additions): Outgoing | number {
+    const fitted = appendAdditions(delivery.bytes, added, maxBytes);
     if (fitted === undefined) return tooLarge(delivery);
     const { bytes, additions } = fitted;
     delivery.trace?.describe(batch);
@@ -99,10 +115,12 @@ export function createDeliveryHandler(options: DeliveryHandlerOptions): (deliver
     return {
       partition: batch.partition,
       bytes,
+      batch: () => ({ ...batch, ...additions }),
       count() {
-        meter.batch(batch.originals.length);
-        meter.count("enriched", additions.enrichments.length);
-        for (const { reason } of additions.deadLabels) meter.count(`dead.${reason}`);
+        meter.batch(batch.originals.length, bytes.length);
+        meter.count("chowhound.records.enriched", additions.enrichments.length);
+        for (const { reason } of additions.deadLabels)
+          meter.count("chowhound.records.failed", 1, { "chowhound.reason": reason as DeadReason });
       },
     };
   }
@@ -116,16 +134,20 @@ export function createDeliveryHandler(options: DeliveryHandlerOptions): (deliver
     return {
       partition: 0,
       bytes,
+      batch: () => wrapped,
       count() {
-        meter.batch(1);
-        meter.count("dead.undecodable_batch");
+        meter.batch(1, bytes.length);
+        meter.count("chowhound.records.failed", 1, { "chowhound.reason": "undecodable_batch" });
       },
     };
   }
 
   /** Gateways leave room; this came from something else, and to cut it would be to lose it. */
-  function tooLarge({ sequence, bytes }: Delivery): number {
-    log.error({ sequence, bytes: bytes.length, maxBytes }, "given back: too large to be passed on");
+  function tooLarge({ sequence, bytes, trace }: Delivery): number {
+    log.error(
+      { sequence, bytes: bytes.length, maxBytes, ...trace?.logFields },
+      "given back: too large to be passed on",
+    );
     return NOT_ENRICHABLE_MS;
   }
 
@@ -138,8 +160,14 @@ export function createDeliveryHandler(options: DeliveryHandlerOptions): (deliver
 interface Outgoing {
   partition: number;
   bytes: Uint8Array;
+  /** What `bytes` says. */
+  batch(): RecordBatch;
   /** Once it is safe downstream. */
   count(): void;
+}
+
+function tapEnriched(batch: RecordBatch): TapSource {
+  return tapBatch(batch, { outcomeOf: (_, cause) => (cause === undefined ? "enriched" : "dead_lettered") });
 }
 
 function numberOf({ epoch, sequence }: Delivery): RawNumber {

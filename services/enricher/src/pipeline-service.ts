@@ -1,18 +1,26 @@
 import { type Pipeline, PipelineService } from "@chowhound/shared/contracts/chowhound/v1/pipeline_service";
 import { CallError } from "@chowhound/shared/errors/call-error";
+import { TENANT_ID_PATTERN } from "@chowhound/shared/record/limits";
 import type { ExtraService } from "@chowhound/shared/rpc/admin-server";
 import { unaryHandlers } from "@chowhound/shared/rpc/grpc-service";
 import type { Logger } from "@chowhound/shared/runtime/logger";
-import type { PipelineSpec } from "./pipeline.ts";
+import { anyScope, compilePipeline, type PipelineSpec } from "./pipeline.ts";
 import { type PipelineProblem, parsePipeline } from "./pipeline-parse.ts";
+import { setOfOne } from "./pipeline-set.ts";
 import type { PipelineStore } from "./pipeline-store.ts";
+import { type PipelineTest, testPipeline } from "./test-pipeline.ts";
 
 /** What the problems of one definition may take in an error: it travels in a header, which gRPC bounds at 8 KiB. */
 const maxShownLength = 3_000;
 
-/** chowhound.v1.PipelineService over the pipelines of this process. */
+/**
+ * chowhound.v1.PipelineService over the pipelines of this process.
+ *
+ * @param limits of a sample: what the mesh's NATS takes
+ */
 export function createPipelineService(
-  pipelines: Pick<PipelineStore, "list" | "get" | "apply">,
+  pipelines: Pick<PipelineStore, "list" | "get" | "apply" | "inForce">,
+  limits: () => Pick<PipelineTest, "maxRecordBytes" | "maxMessageBytes">,
   log: Logger,
 ): ExtraService {
   const handlers = unaryHandlers(
@@ -27,6 +35,17 @@ export function createPipelineService(
         const pipeline = validateOnly ? preview(spec, definition) : await pipelines.apply(spec, definition);
         return { pipeline };
       },
+      testPipeline: async ({ definition, tenantId, records }) => {
+        const spec = definition === "" ? undefined : parseOrThrow(definition);
+        const set = spec === undefined ? pipelines.inForce : setOfOne(compilePipeline(spec, 0n));
+        if (set === undefined) {
+          const message = "not all pipelines are in force yet; try again";
+          throw new CallError("not_ready", message, { retryDelayMs: 1_000 });
+        }
+        const tenant = tenantOfTest(tenantId, spec);
+        const test = { samples: records, tenantId: tenant, pipelines: set, ...limits() };
+        return { results: await testPipeline(test) };
+      },
     },
     (method, error) => log.error({ err: error, method }, "pipeline call failed"),
   );
@@ -38,6 +57,18 @@ function preview(
   definition: string,
 ): Omit<Pipeline, "$typeName"> {
   return { tenantId: tenant, sourceType, version: 0n, definition, description };
+}
+
+/** Throws CallError pipeline_test_invalid. */
+function tenantOfTest(asked: string, spec: PipelineSpec | undefined): string {
+  const named = spec === undefined || spec.tenant === anyScope ? "" : spec.tenant;
+  const tenant = asked === "" ? named : asked;
+  const refuse = (message: string) => new CallError("pipeline_test_invalid", message, { field: "tenant_id" });
+  if (tenant === "") throw refuse("whose samples are they? Name their tenant in tenant_id");
+  if (!TENANT_ID_PATTERN.test(tenant)) throw refuse(`tenant_id does not match ${TENANT_ID_PATTERN.source}`);
+  if (named !== "" && tenant !== named)
+    throw refuse(`the definition is for the tenant ${named}, and tenant_id is another; leave it empty`);
+  return tenant;
 }
 
 /** Throws CallError pipeline_invalid with every problem, as far as there is room. */

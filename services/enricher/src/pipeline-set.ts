@@ -21,6 +21,11 @@ export function createPipelineSet(pipelines: Iterable<CompiledPipeline>): Pipeli
   return set;
 }
 
+/** One pipeline for every record, whatever it is meant for. */
+export function setOfOne(pipeline: CompiledPipeline): PipelineSet {
+  return new Map([[anyScope, new Map([[anyScope, pipeline]])]]);
+}
+
 /** The most specific pipeline for a record; a tenant's own default goes before a source type's. */
 export function selectPipeline(set: PipelineSet, tenant: string, sourceType: string): CompiledPipeline {
   const ofTenant = set.get(tenant);

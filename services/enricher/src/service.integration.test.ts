@@ -1,5 +1,5 @@
 import { create, toBinary } from "@bufbuild/protobuf";
-import { decodeBatch, ENVELOPE_VERSION } from "@chowhound/shared/batch/decode-batch";
+import { decodeBatch, NEWEST_ENVELOPE_VERSION } from "@chowhound/shared/batch/decode-batch";
 import {
   type RecordBatch,
   RecordBatchSchema,
@@ -65,9 +65,18 @@ async function openEnricher(changes: Partial<EnricherConfig> = {}): Promise<Enri
     CHOWHOUND_NATS_PREFIX: prefix,
     CHOWHOUND_STREAM_MAX_BYTES: "64MiB",
   });
-  const running = prepareService((runtime) => createEnricher({ ...config, ...changes }, runtime));
+  const running = prepareService("enricher", (runtime) => createEnricher({ ...config, ...changes }, runtime));
   const { service, status, meter, log } = running;
-  const target = { service: "enricher", version: "test", status, meter, log, ...service, drain() {} };
+  const target = {
+    service: "enricher",
+    version: "test",
+    instanceId: "1",
+    status,
+    meter,
+    log,
+    ...service,
+    drain() {},
+  };
   const extras = service.adminServices ?? [];
   const admin = await startAdminServer(target, { host: "127.0.0.1", port: 0, extras });
   adminServers.push(admin);
@@ -129,7 +138,7 @@ test("passes one message on for each, with its number in RAW, and counts what pa
   expect(new Set(passed.map(({ origin }) => origin?.epoch)).size).toBe(1);
   const [{ meter, status } = expect.fail()] = enrichers;
   expect([meter.batches, meter.records]).toEqual([2, 4]);
-  expect(meter.counters.get("dead.identity_missing")).toBe(1);
+  expect(meter.total("chowhound.records.failed", { "chowhound.reason": "identity_missing" })).toBe(1);
   expect(status.isServing).toBe(true);
 });
 
@@ -156,8 +165,10 @@ test("a pipeline applied at run time is in force at once, at every replica, and 
   }
   // Both had a share, or this says nothing of replicas.
   for (const { meter } of [one, two]) expect(meter.batches).toBeGreaterThan(1);
-  expect(one.counter("enriched") + two.counter("enriched")).toBe(200);
-  expect(two.counter("pipelines.loaded")).toBe(1);
+  expect(one.meter.total("chowhound.records.enriched") + two.meter.total("chowhound.records.enriched")).toBe(
+    200,
+  );
+  expect(two.meter.total("chowhound.pipelines.loaded")).toBe(1);
 });
 
 describe("PipelineService", () => {
@@ -212,7 +223,7 @@ describe("PipelineService", () => {
 });
 
 test("a record that fails is dead, whole, and its neighbours pass; so is a message that is no batch", async () => {
-  const { pipelines, counter } = await startEnricher();
+  const { pipelines, meter } = await startEnricher();
   await pipelines.applyPipeline({ definition: definitionOf("- require: { fields: [metadata.name] }") });
   const raw = sampleRawBatch({
     records: [{ metadata: { name: "a" } }, { data: "secret" }, { metadata: { name: "b" } }],
@@ -232,12 +243,13 @@ test("a record that fails is dead, whole, and its neighbours pass; so is a messa
   expect(junk).toMatchObject({ acceptedCount: 1, origin: { sequence: 2n } });
   expect(junk?.deadLabels).toMatchObject([{ index: 0, reason: "undecodable_batch" }]);
   expect(Buffer.from(junk!.originals[0]!).toString()).toBe("junk");
-  expect([counter("dead.required_field_missing"), counter("dead.undecodable_batch")]).toEqual([1, 1]);
+  for (const reason of ["required_field_missing", "undecodable_batch"] as const)
+    expect(meter.total("chowhound.records.failed", { "chowhound.reason": reason })).toBe(1);
 });
 
 test("gives back what newer software wrote, and goes on with the rest", async () => {
   await startEnricher();
-  const newer = { ...sampleRawBatch({ records: [{}] }), envelopeVersion: ENVELOPE_VERSION + 1 };
+  const newer = { ...sampleRawBatch({ records: [{}] }), envelopeVersion: NEWEST_ENVELOPE_VERSION + 1 };
   await publish(toBinary(RecordBatchSchema, create(RecordBatchSchema, newer)), batchOf({}));
   await vi.waitFor(async () => expect(await messagesIn("raw")).toBe(1), WAIT);
   expect((await enriched()).map(({ origin }) => origin?.sequence)).toEqual([2n]);

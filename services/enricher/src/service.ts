@@ -1,23 +1,27 @@
+import { recordBytesLimit } from "@chowhound/shared/record/limits";
 import type { Service, ServiceRuntime } from "@chowhound/shared/service/run-service";
 import { connectNats } from "@chowhound/shared/stream/nats-connection";
 import { publishUntilAcknowledged } from "@chowhound/shared/stream/publish-batch";
 import { StageConsumer } from "@chowhound/shared/stream/stage-consumer";
 import { awaitStream, maxMessageBytes, natsNames } from "@chowhound/shared/stream/topology";
 import { jetstream } from "@nats-io/jetstream";
+import type { NatsConnection } from "@nats-io/transport-node";
 import type { EnricherConfig } from "./config.ts";
 import { createDeliveryHandler } from "./enrich-delivery.ts";
 import { createPipelineService } from "./pipeline-service.ts";
 import { PipelineStore } from "./pipeline-store.ts";
+import { SuspectTrial } from "./trial/suspect-trial.ts";
 
 /** RAW → ENRICHED, each record processed by its tenant's pipeline. */
 export function createEnricher(config: EnricherConfig, runtime: ServiceRuntime): Service {
-  const { log, status, meter, signal } = runtime;
+  const { log, status, meter, tap, signal } = runtime;
   const names = natsNames(config.natsPrefix);
-  const streamStatus = status.dependency("raw-stream");
+  const streamStatus = status.dependency("raw-stream", { through: "nats" });
   const streamOptions = { maxBytes: config.streamMaxBytes, replicas: Number(config.streamReplicas) };
   /** What `start` has opened so far, in the order of opening; drain closes in the reverse one. */
   const opened: (() => Promise<void>)[] = [];
   let starting: Promise<void> | undefined;
+  let connection: NatsConnection | undefined;
   let consumer: StageConsumer | undefined;
   let isPaused = false;
 
@@ -28,7 +32,7 @@ export function createEnricher(config: EnricherConfig, runtime: ServiceRuntime):
     log,
     signal,
     onChange() {
-      meter.set("pipelines.loaded", pipelines.size);
+      meter.set("chowhound.pipelines.loaded", pipelines.size);
       pauseOrResume();
     },
   });
@@ -39,8 +43,25 @@ export function createEnricher(config: EnricherConfig, runtime: ServiceRuntime):
     else consumer?.resume();
   }
 
+  /** What NATS takes; what it takes by default while it isn't known. */
+  function limits() {
+    const maxPayloadBytes = connection?.info?.max_payload ?? 1024 * 1024;
+    return {
+      maxRecordBytes: recordBytesLimit(maxPayloadBytes),
+      maxMessageBytes: connection === undefined ? maxPayloadBytes : maxMessageBytes(connection),
+    };
+  }
+
   async function start(): Promise<void> {
-    const nc = await connectNats({ url: config.natsUrl, name: "chowhound-enricher", log, status, signal });
+    const nc = await connectNats({
+      urls: config.natsUrls,
+      name: "chowhound-enricher",
+      log,
+      status,
+      meter,
+      signal,
+    });
+    connection = nc;
     opened.push(() => nc.close());
     await awaitStream(nc, names, "enriched", streamOptions, { log, signal });
     opened.push(() => pipelines.close());
@@ -57,17 +78,22 @@ export function createEnricher(config: EnricherConfig, runtime: ServiceRuntime):
       ackWaitMs: config.ackWaitMs,
       maxHeld: config.maxHeldBatches,
       log,
+      meter,
       dependency: streamStatus,
       onDelivery: createDeliveryHandler({
         pipelines: () => pipelines.inForce,
+        trial: new SuspectTrial({ pipelines, log, signal }),
         publish: (partition, bytes, trace) =>
           publishUntilAcknowledged(js, names.subject("enriched", partition), bytes, {
             log,
             signal,
+            meter,
+            stream: names.stream("enriched"),
             trace: trace?.startSend(names.stream("enriched"), maxBytes - bytes.length),
           }),
         maxBytes,
         meter,
+        tap,
         log,
       }),
     });
@@ -94,6 +120,6 @@ export function createEnricher(config: EnricherConfig, runtime: ServiceRuntime):
       for (const close of opened.reverse()) await close();
     },
     lag: async () => (await consumer?.lag()) ?? [],
-    adminServices: [createPipelineService(pipelines, log)],
+    adminServices: [createPipelineService(pipelines, limits, log)],
   };
 }

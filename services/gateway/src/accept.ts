@@ -1,97 +1,48 @@
-import { create } from "@bufbuild/protobuf";
-import { timestampFromMs } from "@bufbuild/protobuf/wkt";
-import {
-  type Receipt,
-  ReceiptSchema,
-  RecordOutcome,
-  type RecordStatus,
-} from "@chowhound/shared/contracts/chowhound/v1/ingestion_service";
+import { DurabilityLevel } from "@chowhound/shared/contracts/chowhound/v1/ingestion_service";
 import { CallError } from "@chowhound/shared/errors/call-error";
+import type { RecordReason } from "@chowhound/shared/errors/reasons";
+import { newUuid } from "@chowhound/shared/record/assign-uuid";
 import { LIMITS } from "@chowhound/shared/record/limits";
 import { formatUuid } from "@chowhound/shared/record/uuid";
-import type { Logger } from "@chowhound/shared/runtime/logger";
-import type { Meter } from "@chowhound/shared/runtime/meter";
+import { type AcceptedRecord, validateRecord } from "@chowhound/shared/record/validate-record";
+import type { Tap } from "@chowhound/shared/tap/tap";
+import type { Meter } from "@chowhound/shared/telemetry/meter";
+import { TENANT } from "@chowhound/shared/telemetry/metric-registry";
 import type { ServerSpan } from "@chowhound/shared/telemetry/server-span";
-import { newUuid } from "./assign-uuid.ts";
 import type { CallOrigin } from "./batcher.ts";
-import { type CallTrace, startCallTrace } from "./call-trace.ts";
+import type { CallReceipt } from "./call-receipt.ts";
+import type { CallTrace } from "./call-trace.ts";
 import type { InFlightBytes } from "./in-flight-bytes.ts";
-import type { Accept, Admit, IngestCall, IngestRecord } from "./ingestor.ts";
-import type { Authenticator } from "./keys.ts";
-import { type AcceptedRecord, type RejectedRecord, validateRecord } from "./validate-record.ts";
+import type { Accept, IngestCall, IngestRecord } from "./ingestor.ts";
+import type { Serve } from "./serve-call.ts";
+import { tapCall } from "./tap-call.ts";
 
 export interface AcceptDependencies {
-  authenticate: Authenticator;
+  serve: Serve;
   /** Throws CallError while the gateway takes no calls. */
   assertOpen(): void;
   inFlight: InFlightBytes;
   /** As `Batcher.submit`. */
   submit(origin: CallOrigin, records: readonly AcceptedRecord[]): Promise<number>;
   maxRecordBytes(): number;
+  /** What an acknowledgement is worth now. */
+  durability(): DurabilityLevel;
   meter: Meter;
-  log: Logger;
+  tap: Tap;
 }
 
 const IN_FLIGHT_RETRY_MS = 250;
 
-/** The one handler behind all doors. */
+/** The one handler of records behind all doors. */
 export function createAccept(dependencies: AcceptDependencies): Accept {
-  const { meter, log } = dependencies;
   return async (call) => {
-    try {
-      return await accept(call, dependencies);
-    } catch (error) {
-      const known = toCallError(error, log);
-      meter.count(`refused.${known.reason}`);
-      throw known;
-    }
-  };
-}
-
-/** Refuses strangers before they have sent anything. */
-export function createAdmit(dependencies: Pick<AcceptDependencies, "authenticate" | "meter">): Admit {
-  return (authorization) => {
-    try {
-      identify(authorization, dependencies);
-    } catch (error) {
-      dependencies.meter.count("refused.unauthenticated");
-      throw error;
-    }
-  };
-}
-
-/** The caller's tenant. Throws CallError. */
-function identify(
-  authorization: string | undefined,
-  { authenticate }: Pick<AcceptDependencies, "authenticate">,
-): string {
-  const tenantId = authenticate(authorization);
-  if (tenantId !== undefined) return tenantId;
-  throw new CallError(
-    "unauthenticated",
-    "the call carries no valid key; send the header authorization: Bearer <key>",
-  );
-}
-
-function toCallError(error: unknown, log: Logger): CallError {
-  if (error instanceof CallError) return error;
-  log.error({ err: error }, "a call failed unexpectedly");
-  return new CallError("internal", "internal error; see the gateway's log", { cause: error });
-}
-
-async function accept(call: IngestCall, dependencies: AcceptDependencies): Promise<Receipt> {
-  const tenantId = identify(call.authorization, dependencies);
-  // Only now: who has no key can't have the mesh write spans.
-  const trace = startCallTrace(call);
-  try {
-    const receipt = await acceptFrom(tenantId, call, trace, dependencies);
-    trace.span?.end();
+    const startedMs = performance.now();
+    const receipt = await dependencies.serve(call, ({ tenantId, trace }) =>
+      acceptFrom(tenantId, call, trace, dependencies),
+    );
+    dependencies.meter.record("chowhound.call.duration", (performance.now() - startedMs) / 1000);
     return receipt;
-  } catch (error) {
-    const known = toCallError(error, dependencies.log);
-    trace.span?.end(known);
-    throw known;
-  }
+  };
 }
 
 async function acceptFrom(
@@ -99,7 +50,7 @@ async function acceptFrom(
   call: IngestCall,
   trace: CallTrace,
   dependencies: AcceptDependencies,
-): Promise<Receipt> {
+): Promise<CallReceipt> {
   const { assertOpen, inFlight } = dependencies;
   assertOpen();
   const records = await call.records();
@@ -149,69 +100,51 @@ async function take(
   records: readonly IngestRecord[],
   tenantId: string,
   { context: { traceparent, tracestate, traceId }, span }: CallTrace,
-  { submit, maxRecordBytes, meter }: AcceptDependencies,
-): Promise<Receipt> {
+  { submit, maxRecordBytes, durability, meter, tap }: AcceptDependencies,
+): Promise<CallReceipt> {
   const context = { tenantId, nowMs: Date.now(), maxRecordBytes: maxRecordBytes() };
   const accepted: AcceptedRecord[] = [];
-  const statuses = records.map((record) => {
-    const verdict = record instanceof Uint8Array ? validateRecord(record, context) : record;
-    if (verdict.kind === "rejected") {
-      meter.count(`rejected.${verdict.reason}`);
-      return rejectedStatus(verdict);
-    }
-    accepted.push(verdict);
-    return acceptedStatus(verdict);
+  const rejected = new Map<RecordReason, number>();
+  const judged = records.map((record) => {
+    const judgement = record instanceof Uint8Array ? validateRecord(record, context) : record;
+    if (judgement.kind === "accepted") accepted.push(judgement);
+    else rejected.set(judgement.reason, (rejected.get(judgement.reason) ?? 0) + 1);
+    return judgement;
   });
-  const receiptId = newUuid();
-  const receipt = create(ReceiptSchema, {
-    receiptId: formatUuid(receiptId),
+  for (const [reason, count] of rejected)
+    meter.count("chowhound.records.rejected", count, { [TENANT]: tenantId, "chowhound.reason": reason });
+  const receipt: CallReceipt = {
+    receiptId: newUuid(),
+    records: judged,
     accepted: accepted.length,
-    rejected: statuses.length - accepted.length,
+    acceptedAtUs: undefined,
     traceId,
-  });
-  receipt.statuses = statuses;
-  if (span !== undefined) describe(span, receipt, tenantId);
+    durability: DurabilityLevel.UNSPECIFIED,
+  };
+  if (span !== undefined) describe(span, receipt, rejected, tenantId);
   if (accepted.length > 0) {
+    const { receiptId } = receipt;
     const origin = { tenantId, receiptId, traceparent, tracestate, span: span?.context };
-    receipt.acceptedAt = timestampFromMs((await submit(origin, accepted)) / 1000);
-    meter.count("accepted", accepted.length);
+    receipt.acceptedAtUs = await submit(origin, accepted);
+    receipt.durability = durability();
+    meter.count("chowhound.records.accepted", accepted.length, { [TENANT]: tenantId });
   }
+  if (tap.isOpen) tap.show(tapCall(records, tenantId, receipt));
   return receipt;
 }
 
 /** Counts and reasons only, never contents. */
-function describe(span: ServerSpan, receipt: Receipt, tenantId: string): void {
+function describe(
+  span: ServerSpan,
+  { receiptId, records, accepted }: CallReceipt,
+  rejected: ReadonlyMap<RecordReason, number>,
+  tenantId: string,
+): void {
   span.setAttributes({
     "chowhound.tenant_id": tenantId,
-    "chowhound.receipt_id": receipt.receiptId,
-    "chowhound.records.accepted": receipt.accepted,
-    "chowhound.records.rejected": receipt.rejected,
+    "chowhound.receipt_id": formatUuid(receiptId),
+    "chowhound.records.accepted": accepted,
+    "chowhound.records.rejected": records.length - accepted,
   });
-  const rejected = receipt.statuses.filter(({ outcome }) => outcome === RecordOutcome.REJECTED);
-  for (const [reason, statuses] of Map.groupBy(rejected, (status) => status.reason))
-    span.rejected(reason, statuses.length);
-}
-
-// Plain objects instead of `create`: there is one for every record.
-
-function acceptedStatus(record: AcceptedRecord): RecordStatus {
-  return {
-    $typeName: "chowhound.v1.RecordStatus",
-    uuid: formatUuid(record.uuid),
-    outcome: RecordOutcome.ACCEPTED,
-    reason: "",
-    field: "",
-    message: "",
-  };
-}
-
-function rejectedStatus({ reason, field, message }: RejectedRecord): RecordStatus {
-  return {
-    $typeName: "chowhound.v1.RecordStatus",
-    uuid: "",
-    outcome: RecordOutcome.REJECTED,
-    reason,
-    field,
-    message,
-  };
+  for (const [reason, count] of rejected) span.rejected(reason, count);
 }

@@ -1,8 +1,8 @@
 import { decodeBatch } from "@chowhound/shared/batch/decode-batch";
 import type { RecordBatch } from "@chowhound/shared/contracts/chowhound/internal/v1/record_batch";
+import type { AcceptedRecord } from "@chowhound/shared/record/validate-record";
 import { describe, expect, it } from "vitest";
 import { Batcher, type BatcherOptions, type CallOrigin } from "./batcher.ts";
-import type { AcceptedRecord } from "./validate-record.ts";
 
 const origin = (tenantId: string): CallOrigin => ({
   tenantId,

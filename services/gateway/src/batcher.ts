@@ -1,13 +1,7 @@
 import { randomBytes } from "node:crypto";
-import { create, toBinary } from "@bufbuild/protobuf";
-import { ENVELOPE_VERSION } from "@chowhound/shared/batch/decode-batch";
-import {
-  type Call,
-  CallSchema,
-  RecordBatchSchema,
-} from "@chowhound/shared/contracts/chowhound/internal/v1/record_batch";
+import type { AcceptedRecord } from "@chowhound/shared/record/validate-record";
 import type { CallContexts, SpanContext } from "@chowhound/shared/telemetry/trace-header";
-import type { AcceptedRecord } from "./validate-record.ts";
+import { encodeBatch } from "./encode-batch.ts";
 
 /** What a batch says about a call. */
 export interface CallOrigin {
@@ -29,6 +23,12 @@ export interface BatcherOptions {
   /** Resolves when the batch of so many records, some perhaps of sampled calls, is safe. */
   publish(partition: number, batch: Uint8Array, records: number, sampled: CallContexts): Promise<void>;
 }
+
+/**
+ * A batch that isn't full doesn't leave while so many are on their way, however long it lingers. The stream takes one after the
+ * other, each with a write to the disk: more on their way would only be smaller ones, and wait for each other.
+ */
+const MAX_EARLY_ON_THEIR_WAY = Number(process.env.MAXW ?? 2);
 
 /** What a record and a call take in a batch beside their own bytes, at most. */
 const RECORD_OVERHEAD_BYTES = 64;
@@ -112,6 +112,8 @@ class Lane {
   #onTheirWay = 0;
   #endOfTurn: NodeJS.Immediate | undefined;
   #linger: NodeJS.Timeout | undefined;
+  /** The linger is over, but too many are on their way. */
+  #isOverdue = false;
   #idle: () => void = () => {};
 
   constructor(partition: number, options: BatcherOptions) {
@@ -124,7 +126,7 @@ class Lane {
     this.#open.add(call, record);
     if (this.#open.count === this.#options.maxRecords) this.#flush();
     else if (this.#onTheirWay === 0) this.#endOfTurn ??= setImmediate(() => this.#flush());
-    else this.#linger ??= setTimeout(() => this.#flush(), this.#options.lingerMs);
+    else this.#linger ??= setTimeout(() => this.#lingered(), this.#options.lingerMs);
   }
 
   async drain(): Promise<void> {
@@ -136,7 +138,13 @@ class Lane {
     }
   }
 
+  #lingered(): void {
+    if (this.#onTheirWay < MAX_EARLY_ON_THEIR_WAY) this.#flush();
+    else this.#isOverdue = true;
+  }
+
   #flush(): void {
+    this.#isOverdue = false;
     clearImmediate(this.#endOfTurn);
     clearTimeout(this.#linger);
     this.#endOfTurn = undefined;
@@ -155,9 +163,8 @@ class Lane {
       )
       .then(() => {
         this.#onTheirWay--;
-        if (this.#onTheirWay > 0) return;
-        this.#flush();
-        this.#idle();
+        if (this.#onTheirWay === 0 || (this.#isOverdue && this.#onTheirWay < MAX_EARLY_ON_THEIR_WAY)) this.#flush();
+        if (this.#onTheirWay === 0) this.#idle();
       });
   }
 }
@@ -197,23 +204,10 @@ class OpenBatch {
   }
 
   encode(partition: number, acceptedAtUs: number): Uint8Array {
-    const records = this.#records;
-    return toBinary(
-      RecordBatchSchema,
-      create(RecordBatchSchema, {
-        envelopeVersion: ENVELOPE_VERSION,
-        batchId: randomBytes(16),
-        acceptedAtUs: BigInt(acceptedAtUs),
-        partition,
-        acceptedCount: records.length,
-        calls: this.#calls.map(({ origin }) => toCall(origin)),
-        originals: records.map((record) => record.bytes),
-        callOf: this.#callOf,
-        uuids: Buffer.concat(records.map((record) => record.uuid)),
-        contentHashes: Buffer.concat(records.map((record) => record.contentHash)),
-        versionsUs: records.map((record) => BigInt(record.versionUs)),
-      }),
-    );
+    const calls = this.#calls.map(({ origin }) => origin);
+    const batchId = randomBytes(16);
+    const [records, callOf] = [this.#records, this.#callOf];
+    return encodeBatch({ batchId, acceptedAtUs, partition, calls, records, callOf }, this.#bytes);
   }
 
   settle(acceptedAtUs: number, failure: { error: unknown } | undefined): void {
@@ -223,8 +217,4 @@ class OpenBatch {
 
 function callBytes({ tenantId, traceparent, tracestate }: CallOrigin): number {
   return CALL_OVERHEAD_BYTES + tenantId.length + traceparent.length + tracestate.length;
-}
-
-function toCall({ tenantId, receiptId, traceparent, tracestate }: CallOrigin): Call {
-  return create(CallSchema, { tenantId, receiptId, traceparent, tracestate });
 }

@@ -1,3 +1,4 @@
+import { type DescMessage, fromBinary, type Message } from "@bufbuild/protobuf";
 import { CallError } from "@chowhound/shared/errors/call-error";
 import { LIMITS } from "@chowhound/shared/record/limits";
 import { splitRequest } from "@chowhound/shared/record/record-view";
@@ -10,8 +11,20 @@ export function readBinaryRequest(request: Uint8Array): ReturnType<typeof splitR
   try {
     return splitRequest(request, LIMITS.callRecords);
   } catch (cause) {
-    throw new CallError("malformed_request", `the request is not well formed: ${(cause as Error).message}`, {
-      cause,
-    });
+    throw malformed(cause);
   }
+}
+
+/** Decodes a request. Throws CallError malformed_request. */
+export function readBinaryMessage(schema: DescMessage, bytes: Uint8Array): Message {
+  try {
+    return fromBinary(schema, bytes);
+  } catch (cause) {
+    throw malformed(cause);
+  }
+}
+
+function malformed(cause: unknown): CallError {
+  const message = `the request is not well formed: ${(cause as Error).message}`;
+  return new CallError("malformed_request", message, { cause });
 }

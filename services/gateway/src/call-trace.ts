@@ -1,6 +1,6 @@
 import { type ServerSpan, startServerSpan } from "@chowhound/shared/telemetry/server-span";
 import { formatTraceparent, parseTraceparent } from "@chowhound/shared/telemetry/traceparent";
-import type { IngestCall } from "./ingestor.ts";
+import type { CallHead } from "./ingestor.ts";
 import { readTraceContext, type TraceContext } from "./trace-context.ts";
 
 /** How a call is traced. */
@@ -11,7 +11,7 @@ export interface CallTrace {
   span: ServerSpan | undefined;
 }
 
-export function startCallTrace({ rpc, traceparent, tracestate }: IngestCall): CallTrace {
+export function startCallTrace({ rpc, traceparent, tracestate }: CallHead): CallTrace {
   const context = readTraceContext(traceparent, tracestate);
   const span = startServerSpan(rpc, parseTraceparent(context.traceparent, context.tracestate));
   if (span === undefined || context.traceId !== "") return { context, span };

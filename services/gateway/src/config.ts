@@ -1,11 +1,25 @@
 import { natsSettings } from "@chowhound/shared/runtime/common-settings";
-import { type ConfigOf, duration, integer, list, port, size, text } from "@chowhound/shared/runtime/config";
+import {
+  type ConfigOf,
+  duration,
+  integer,
+  list,
+  port,
+  size,
+  text,
+  urls,
+} from "@chowhound/shared/runtime/config";
 
 const MIB = 1024 ** 2;
 
 /** What the gateway can be told. Limits of records and calls are not settings: see docs/errors.md. */
 export const settings = {
   ...natsSettings,
+  natsMonitorUrls: urls("CHOWHOUND_NATS_MONITOR_URL", ["http:", "https:"], {
+    doc: "the monitoring ports of all NATS servers, such as http://nats:8222; without them the gateway can't know whether an accepted record survives a power failure (docs/durability.md)",
+    fallback: "",
+    secret: true,
+  }),
   keysFile: text("CHOWHOUND_KEYS_FILE", {
     doc: "the file with the producers' keys, made by create-key; read again when it changes",
   }),

@@ -1,5 +1,5 @@
-import type { IncomingMessage, RequestListener } from "node:http";
-import type { JsonValue } from "@bufbuild/protobuf";
+import type { RequestListener } from "node:http";
+import { type DescMessage, fromBinary, type JsonValue, type Message } from "@bufbuild/protobuf";
 import { IngestionService, type Receipt } from "@chowhound/shared/contracts/chowhound/v1/ingestion_service";
 import { CallError } from "@chowhound/shared/errors/call-error";
 import { LIMITS } from "@chowhound/shared/record/limits";
@@ -13,12 +13,15 @@ import {
   createContextValues,
   type HandlerContext,
 } from "@connectrpc/connect";
-import { createAsyncIterable, encodeEnvelope } from "@connectrpc/connect/protocol";
+import { createAsyncIterable, encodeEnvelope, type UniversalHandler } from "@connectrpc/connect/protocol";
 import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from "@connectrpc/connect-node";
-import { readBinaryRequest } from "./binary-request.ts";
+import { readBinaryMessage, readBinaryRequest } from "./binary-request.ts";
+import { toReceipt } from "./call-receipt.ts";
+import type { DoorService } from "./door-service.ts";
 import { COMPRESSIONS, readMessage } from "./http-body.ts";
-import type { Accept, IngestCall, IngestRecord } from "./ingestor.ts";
-import { readJsonRequest } from "./json-request.ts";
+import type { Accept, CallHead, IngestRecord } from "./ingestor.ts";
+import { readJsonMessage, readJsonRequest } from "./json-request.ts";
+import { keepByteOrderMarks } from "./keep-byte-order-marks.ts";
 
 /** Room above the limit of a call for what is not a record. */
 const SLACK_BYTES = 1024 ** 2;
@@ -26,67 +29,97 @@ const SLACK_BYTES = 1024 ** 2;
 const JSON_FACTOR = 2;
 const MAX_BYTES = LIMITS.callBytes + SLACK_BYTES;
 const MAX_JSON_BYTES = LIMITS.callBytes * JSON_FACTOR + SLACK_BYTES;
+/** A question is small: an identifier or two, and a page token. */
+const MAX_QUESTION_BYTES = 64 * 1024;
 const INGEST = IngestionService.method.ingest;
 const RPC = rpcMethod("connectrpc", INGEST);
 
 /** Where the method is, as a path. */
 export const INGEST_PATH = `/${IngestionService.typeName}/${INGEST.name}`;
 
-const RECORDS = createContextKey<IngestCall["records"]>(() => []);
+/** Reads the message of a call from its body, at most so many bytes as it takes in binary and in JSON. */
+type ReadBody = (maxBytes: number, maxJsonBytes: number) => Promise<{ message: Uint8Array; isJson: boolean }>;
+
+const BODY = createContextKey<ReadBody>(() => Promise.reject(new Error("a call without a body")));
 
 /**
- * Answers calls of Ingest by Connect, with plain JSON, and by gRPC-Web.
+ * Answers calls of Ingest, and of the methods of `services`, by Connect, with plain JSON, and by gRPC-Web: one listener for
+ * each path.
  *
- * The library negotiates, and forms answers and errors, but doesn't see the message: it gets an empty one, and the records are
- * read by `accept`. So nothing is read for a stranger, what is read is bounded, and a bad record harms only itself.
- * Throws where the request has no host.
+ * The library negotiates, and forms answers and errors, but doesn't see the message: it gets an empty one, and the message is
+ * read when the caller is known. So nothing is read for a stranger, what is read is bounded, and a bad record harms only itself.
+ * The listeners throw where the request has no host.
  */
-export function createConnectListener(accept: Accept, log: Logger): RequestListener {
-  const [handler] = createConnectRouter({ grpc: false, acceptCompression: COMPRESSIONS }).rpc(
-    INGEST,
-    async (_, context) => ({ receipt: await ingest(accept, context) }),
-  ).handlers;
+export function createConnectListener(
+  accept: Accept,
+  services: readonly DoorService[],
+  log: Logger,
+): ReadonlyMap<string, RequestListener> {
+  keepByteOrderMarks();
+  const router = createConnectRouter({ grpc: false, acceptCompression: COMPRESSIONS });
+  router.rpc(INGEST, async (_, context) => ({ receipt: await ingest(accept, context) }));
+  for (const { methods, answer } of services) {
+    for (const method of methods) {
+      const rpc = rpcMethod("connectrpc", method);
+      router.rpc(method, async (_, { requestHeader, values }) => {
+        const request = () => readMessageOf(method.input, values.get(BODY));
+        const response = await answer({ ...callHead(requestHeader), rpc, method, request }).catch(raise);
+        return fromBinary(method.output, response);
+      });
+    }
+  }
+  return new Map(router.handlers.map((handler) => [handler.requestPath, listen(handler, log)]));
+}
+
+function listen(handler: UniversalHandler, log: Logger): RequestListener {
   return (nodeRequest, response) => {
     const contentType = nodeRequest.headers["content-type"] ?? "";
     const isJson = /[/+]json\b/i.test(contentType);
     const isEnveloped = /^application\/grpc-web/i.test(contentType);
-    const values = createContextValues().set(RECORDS, () => readRecords(nodeRequest, isJson, isEnveloped));
+    const values = createContextValues().set(BODY, async (maxBytes, maxJsonBytes) => ({
+      message: await readMessage(nodeRequest, isEnveloped, isJson ? maxJsonBytes : maxBytes),
+      isJson,
+    }));
     const request = universalRequestFromNodeRequest(nodeRequest, response, undefined, values);
     request.header.delete("content-length");
     const body = emptyMessage(isJson, isEnveloped);
-    handler!({ ...request, body })
+    handler({ ...request, body })
       .then((answer) => universalResponseToNodeResponse(answer, response))
       .catch((error: unknown) => log.debug({ err: error }, "a caller was gone before its answer"));
   };
 }
 
-async function readRecords(
-  request: IncomingMessage,
-  isJson: boolean,
-  isEnveloped: boolean,
-): Promise<readonly IngestRecord[]> {
-  const message = await readMessage(request, isEnveloped, isJson ? MAX_JSON_BYTES : MAX_BYTES);
-  return isJson ? readJsonRequest(message) : readBinaryRequest(message).records;
-}
-
-/** An IngestRequest without records, in the form in which the library expects the body. */
+/** An empty message, in the form in which the library expects the body. */
 function emptyMessage(isJson: boolean, isEnveloped: boolean): AsyncIterable<Uint8Array> | JsonValue {
   if (isEnveloped) return createAsyncIterable([encodeEnvelope(0, Buffer.from(isJson ? "{}" : ""))]);
   return isJson ? {} : createAsyncIterable([new Uint8Array()]);
 }
 
 async function ingest(accept: Accept, { requestHeader, values }: HandlerContext): Promise<Receipt> {
-  try {
-    return await accept({
-      authorization: requestHeader.get("authorization") ?? undefined,
-      traceparent: requestHeader.get("traceparent") ?? undefined,
-      tracestate: requestHeader.get("tracestate") ?? undefined,
-      rpc: RPC,
-      records: values.get(RECORDS),
-    });
-  } catch (error) {
-    throw toConnectError(error);
-  }
+  const records = () => readRecords(values.get(BODY));
+  return toReceipt(await accept({ ...callHead(requestHeader), rpc: RPC, records }).catch(raise));
+}
+
+async function readRecords(readBody: ReadBody): Promise<readonly IngestRecord[]> {
+  const { message, isJson } = await readBody(MAX_BYTES, MAX_JSON_BYTES);
+  return isJson ? readJsonRequest(message) : readBinaryRequest(message).records;
+}
+
+async function readMessageOf(schema: DescMessage, readBody: ReadBody): Promise<Message> {
+  const { message, isJson } = await readBody(MAX_QUESTION_BYTES, MAX_QUESTION_BYTES);
+  return isJson ? readJsonMessage(schema, message) : readBinaryMessage(schema, message);
+}
+
+function callHead(headers: Headers): Omit<CallHead, "rpc"> {
+  return {
+    authorization: headers.get("authorization") ?? undefined,
+    traceparent: headers.get("traceparent") ?? undefined,
+    tracestate: headers.get("tracestate") ?? undefined,
+  };
+}
+
+function raise(error: unknown): never {
+  throw toConnectError(error);
 }
 
 function toConnectError(error: unknown): unknown {

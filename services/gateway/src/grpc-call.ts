@@ -1,10 +1,8 @@
 import type { Metadata } from "@grpc/grpc-js";
-import type { IngestCall } from "./ingestor.ts";
+import type { CallHead } from "./ingestor.ts";
 
 /** The headers of a call that the gateway reads. */
-export function callHeaders(
-  metadata: Metadata,
-): Pick<IngestCall, "authorization" | "traceparent" | "tracestate"> {
+export function callHeaders(metadata: Metadata): Omit<CallHead, "rpc"> {
   const first = (name: string): string | undefined => metadata.get(name)[0]?.toString();
   return {
     authorization: first("authorization"),

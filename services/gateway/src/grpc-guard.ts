@@ -5,13 +5,14 @@ import { callHeaders } from "./grpc-call.ts";
 import type { Admit } from "./ingestor.ts";
 
 /**
- * Stands before the handlers of a service: a call without a valid key ends before a message of it is read, and a stream
+ * Stands before the handlers of services: a call without a valid key ends before a message of it is read, and a stream
  * buffers one message each way.
  */
-export function guard(serviceName: string, admit: Admit): ServerInterceptor {
+export function guard(serviceNames: readonly string[], admit: Admit): ServerInterceptor {
+  const prefixes = serviceNames.map((name) => `/${name}/`);
   return ({ path }, call) => {
     // Health and reflection need no key.
-    if (!path.startsWith(`/${serviceName}/`)) return new ServerInterceptingCall(call);
+    if (!prefixes.some((prefix) => path.startsWith(prefix))) return new ServerInterceptingCall(call);
     return new ServerInterceptingCall(call, {
       start: (next) =>
         next({

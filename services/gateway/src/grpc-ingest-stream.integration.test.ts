@@ -75,7 +75,7 @@ describe("IngestStream", () => {
     expect(heard.receipts.map(({ receipt }) => receipt!.accepted)).toEqual(
       Array.from({ length: 100 }, (_, index) => sizes[(index + 1) % 5]),
     );
-    expect(test.meter.counters.get("accepted")).toBe(20 * (900 + 1 + 300 + 2 + 700));
+    expect(test.meter.total("chowhound.records.accepted")).toBe(20 * (900 + 1 + 300 + 2 + 700));
   });
 
   it("ends with the first failure, after the receipts of the batches before it", async () => {
@@ -139,7 +139,7 @@ describe("IngestStream", () => {
     const prefix = Buffer.alloc(5);
     prefix.writeUInt32BE(request.length, 1);
     for (let number = 1; number <= 50; number++) stream.write(Buffer.concat([prefix, request]));
-    const accepted = () => test.meter.counters.get("accepted") ?? 0;
+    const accepted = () => test.meter.total("chowhound.records.accepted");
     const { streamWindow } = test.config;
     try {
       await vi.waitFor(() => expect(accepted()).toBeGreaterThanOrEqual(streamWindow), 10_000);

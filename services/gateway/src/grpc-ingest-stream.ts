@@ -1,13 +1,10 @@
-import { create, toBinary } from "@bufbuild/protobuf";
-import {
-  IngestionService,
-  IngestStreamResponseSchema,
-} from "@chowhound/shared/contracts/chowhound/v1/ingestion_service";
+import { IngestionService } from "@chowhound/shared/contracts/chowhound/v1/ingestion_service";
 import { CallError } from "@chowhound/shared/errors/call-error";
 import { toGrpcError } from "@chowhound/shared/rpc/error-details";
 import { rpcMethod } from "@chowhound/shared/telemetry/server-span";
 import type { ServerDuplexStream } from "@grpc/grpc-js";
 import { readBinaryRequest } from "./binary-request.ts";
+import { encodeResponse } from "./encode-receipt.ts";
 import { callHeaders } from "./grpc-call.ts";
 import type { Accept } from "./ingestor.ts";
 
@@ -87,7 +84,7 @@ export class IngestStream {
       waitForRoomMs: WAIT_FOR_ROOM_MS,
       onTaken,
     });
-    return toBinary(IngestStreamResponseSchema, create(IngestStreamResponseSchema, { receipt, batchNumber }));
+    return encodeResponse(receipt, batchNumber);
   }
 
   async #answer(response: Uint8Array): Promise<void> {

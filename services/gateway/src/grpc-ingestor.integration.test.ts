@@ -141,7 +141,7 @@ describe("Ingest over gRPC", () => {
   it.each(["Ingest", "IngestStream"])(
     "refuses a stranger before a message of %s has come",
     async (method) => {
-      const before = test.meter.counters.get("refused.unauthenticated") ?? 0;
+      const before = test.meter.total("chowhound.calls.refused", { "chowhound.reason": "unauthenticated" });
       const session = connectHttp2(`http://${test.grpcAddress}`);
       const stream = session.request({
         ":method": "POST",
@@ -152,7 +152,9 @@ describe("Ingest over gRPC", () => {
       const [headers] = await once(stream, "response");
       expect(headers["grpc-status"]).toBe(`${status.UNAUTHENTICATED}`);
       expect(headers["grpc-status-details-bin"]).toBeDefined();
-      expect(test.meter.counters.get("refused.unauthenticated")).toBe(before + 1);
+      expect(test.meter.total("chowhound.calls.refused", { "chowhound.reason": "unauthenticated" })).toBe(
+        before + 1,
+      );
       session.destroy();
     },
   );
@@ -249,7 +251,7 @@ describe("the gRPC port", () => {
         done: (error: Error | null, response: { status: string | number }) => void,
       ): void;
     };
-    for (const service of ["", "chowhound.v1.IngestionService", "nats"]) {
+    for (const service of ["", "chowhound.v1.IngestionService", "chowhound.v1.QueryService", "nats"]) {
       const response = await new Promise((resolve, reject) =>
         health.check({ service }, (error, answer) => (error === null ? resolve(answer) : reject(error))),
       );
@@ -273,5 +275,15 @@ describe("the gRPC port", () => {
       `http://${test.grpcAddress}/chowhound.v1.IngestionService/Ingest`,
     ]);
     expect(JSON.parse(stdout)).toMatchObject({ receipt: { accepted: 1 } });
+  });
+
+  it("lists its services by reflection", async () => {
+    const args = ["curl", "--protocol", "grpc", "--http2-prior-knowledge", "--list-methods"];
+    const { stdout } = await promisify(execFile)("node_modules/.bin/buf", [
+      ...args,
+      `http://${test.grpcAddress}`,
+    ]);
+    expect(stdout).toContain("chowhound.v1.IngestionService/IngestStream");
+    expect(stdout).toContain("chowhound.v1.QueryService/ListRecords");
   });
 });

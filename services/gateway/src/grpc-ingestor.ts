@@ -1,8 +1,5 @@
-import { create, toBinary } from "@bufbuild/protobuf";
-import {
-  IngestionService,
-  IngestResponseSchema,
-} from "@chowhound/shared/contracts/chowhound/v1/ingestion_service";
+import type { Message } from "@bufbuild/protobuf";
+import { IngestionService } from "@chowhound/shared/contracts/chowhound/v1/ingestion_service";
 import { LIMITS } from "@chowhound/shared/record/limits";
 import { addHealth, bind, closeServer } from "@chowhound/shared/rpc/admin-server";
 import { toGrpcError } from "@chowhound/shared/rpc/error-details";
@@ -10,8 +7,16 @@ import { grpcServiceDefinition } from "@chowhound/shared/rpc/grpc-service";
 import { addReflection } from "@chowhound/shared/rpc/reflection";
 import type { ServiceStatus } from "@chowhound/shared/runtime/service-status";
 import { rpcMethod } from "@chowhound/shared/telemetry/server-span";
-import { Server, type ServerDuplexStream, type ServerUnaryCall, type sendUnaryData } from "@grpc/grpc-js";
-import { readBinaryRequest } from "./binary-request.ts";
+import {
+  Server,
+  type ServerDuplexStream,
+  type ServerUnaryCall,
+  type sendUnaryData,
+  type UntypedServiceImplementation,
+} from "@grpc/grpc-js";
+import { readBinaryMessage, readBinaryRequest } from "./binary-request.ts";
+import type { DoorService } from "./door-service.ts";
+import { encodeResponse } from "./encode-receipt.ts";
 import { callHeaders } from "./grpc-call.ts";
 import { guard } from "./grpc-guard.ts";
 import { IngestStream } from "./grpc-ingest-stream.ts";
@@ -24,6 +29,8 @@ export interface GrpcIngestorOptions {
   status: ServiceStatus;
   /** Unanswered batches on one stream beyond which it isn't read. */
   streamWindow: number;
+  /** Served beside IngestionService. */
+  services: readonly DoorService[];
 }
 
 /** Room above the limit of a call, so that a call slightly too large is told the limit by us and not by the library. */
@@ -38,16 +45,18 @@ const SERVER_OPTIONS = {
 const STOP_MS = 5_000;
 const RPC = rpcMethod("grpc", IngestionService.method.ingest);
 
-/** The gRPC door: IngestionService on raw bytes, health and reflection. */
+/** The gRPC door: IngestionService and further services on raw bytes, health and reflection. */
 export function createGrpcIngestor(options: GrpcIngestorOptions): Ingestor {
   let server: Server | undefined;
   const streams = new Set<IngestStream>();
+  const descriptors = [IngestionService, ...options.services.map(({ service }) => service)];
+  const names = descriptors.map(({ typeName }) => typeName);
   return {
     name: "grpc",
     start: async (accept, admit) => {
       server = new Server({
         ...SERVER_OPTIONS,
-        interceptors: [guard(IngestionService.typeName, admit)],
+        interceptors: [guard(names, admit)],
       });
       server.addService(grpcServiceDefinition(IngestionService, { rawBytes: true }), {
         ingest: (call: ServerUnaryCall<Buffer, Uint8Array>, callback: sendUnaryData<Uint8Array>) => {
@@ -62,8 +71,10 @@ export function createGrpcIngestor(options: GrpcIngestorOptions): Ingestor {
           stream.serve().finally(() => streams.delete(stream));
         },
       });
-      addHealth(server, options.status, [IngestionService.typeName]);
-      addReflection(server, [IngestionService]);
+      for (const served of options.services)
+        server.addService(grpcServiceDefinition(served.service, { rawBytes: true }), handlersOf(served));
+      addHealth(server, options.status, names);
+      addReflection(server, descriptors);
       const port = await bind(server, options.host, options.port);
       return { address: `${options.host}:${port}` };
     },
@@ -80,5 +91,23 @@ async function ingest(call: ServerUnaryCall<Buffer, Uint8Array>, accept: Accept)
     rpc: RPC,
     records: () => readBinaryRequest(call.request).records,
   });
-  return toBinary(IngestResponseSchema, create(IngestResponseSchema, { receipt }));
+  return encodeResponse(receipt);
+}
+
+function handlersOf({ methods, answer }: DoorService): UntypedServiceImplementation {
+  const handlers: UntypedServiceImplementation = {};
+  for (const method of methods) {
+    const rpc = rpcMethod("grpc", method);
+    handlers[method.localName] = (
+      call: ServerUnaryCall<Buffer, Uint8Array>,
+      callback: sendUnaryData<Uint8Array>,
+    ) => {
+      const request = (): Message => readBinaryMessage(method.input, call.request);
+      answer({ ...callHeaders(call.metadata), rpc, method, request }).then(
+        (response) => callback(null, response),
+        (error: unknown) => callback(toGrpcError(error)),
+      );
+    };
+  }
+  return handlers;
 }

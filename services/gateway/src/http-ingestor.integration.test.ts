@@ -7,6 +7,7 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import { IngestionDataSchema } from "@chowhound/shared/contracts/chowhound/v1/ingestion_data";
 import { IngestionService, RecordOutcome } from "@chowhound/shared/contracts/chowhound/v1/ingestion_service";
 import { ErrorInfoSchema, RetryInfoSchema } from "@chowhound/shared/contracts/google/rpc/error_details";
+import type { CallErrorReason } from "@chowhound/shared/errors/reasons";
 import { LIMITS } from "@chowhound/shared/record/limits";
 import { Code, ConnectError, createClient, type Transport } from "@connectrpc/connect";
 import { compressionGzip, createConnectTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
@@ -190,14 +191,14 @@ describe("Ingest as plain JSON", () => {
     expect((await post(JSON.stringify({ records: [jsonRecord("after")] }))).status).toBe(200);
   });
 
-  it.each([
+  it.each<[string, string | Buffer, CallErrorReason, string]>([
     ["a body that isn't JSON", "{", "malformed_request", "not JSON"],
     ["an empty body", "", "malformed_request", "empty"],
     ["records that are no list", '{"records": 5}', "malformed_request", "records is not a list"],
     ["text that isn't UTF-8", Buffer.from([0x22, 0xff, 0x22]), "malformed_request", "not valid UTF-8"],
     ["no records", "{}", "empty_batch", "no records"],
   ])("refuses %s", async (_what, body, reason, message) => {
-    const count = () => test.meter.counters.get(`refused.${reason}`) ?? 0;
+    const count = () => test.meter.total("chowhound.calls.refused", { "chowhound.reason": reason });
     const before = count();
     const response = await post(body);
     expect(response.status).toBe(400);

@@ -3,6 +3,7 @@ import type { AddressInfo } from "node:net";
 import type { Logger } from "@chowhound/shared/runtime/logger";
 import { cors } from "@connectrpc/connect";
 import { createConnectListener, INGEST_PATH } from "./connect-listener.ts";
+import type { DoorService } from "./door-service.ts";
 import type { Accept, Ingestor } from "./ingestor.ts";
 
 export interface HttpIngestorOptions {
@@ -10,6 +11,8 @@ export interface HttpIngestorOptions {
   port: number;
   /** Origins of web pages that may call; "*" for all. */
   corsOrigins: readonly string[];
+  /** Served beside IngestionService. */
+  services: readonly DoorService[];
   log: Logger;
 }
 
@@ -18,16 +21,17 @@ const STOP_MS = 5_000;
 const HELP = {
   service: "Chowhound gateway",
   push: `POST ${INGEST_PATH} with {"records": [...]}, content-type: application/json and authorization: Bearer <key>`,
+  read: 'POST /chowhound.v1.QueryService/GetRecord with {"uuid": "…"}, or …/ListRecords with {}, and the same headers',
   protocols: "Connect, gRPC-Web and plain JSON here; gRPC, with streams, on the gRPC port",
 };
 
-/** The HTTP door: IngestionService.Ingest by Connect, gRPC-Web and plain JSON. */
+/** The HTTP door: IngestionService.Ingest and further services by Connect, gRPC-Web and plain JSON. */
 export function createHttpIngestor(options: HttpIngestorOptions): Ingestor {
   let server: Server | undefined;
   return {
     name: "http",
     start: async (accept) => {
-      server = createServer(withCors(options.corsOrigins, createListener(accept, options.log)));
+      server = createServer(withCors(options.corsOrigins, createListener(accept, options)));
       return { address: `${options.host}:${await listen(server, options.host, options.port)}` };
     },
     stop: async () => {
@@ -36,12 +40,13 @@ export function createHttpIngestor(options: HttpIngestorOptions): Ingestor {
   };
 }
 
-function createListener(accept: Accept, log: Logger): RequestListener {
-  const answer = createConnectListener(accept, log);
+function createListener(accept: Accept, { services, log }: HttpIngestorOptions): RequestListener {
+  const answers = createConnectListener(accept, services, log);
   return (request, response) => {
-    const path = request.url?.split("?", 1)[0];
+    const path = request.url?.split("?", 1)[0] ?? "";
+    const answer = answers.get(path);
     const contentType = request.headers["content-type"] ?? "";
-    if (path !== INGEST_PATH) return help(response, path === "/" ? 200 : 404);
+    if (answer === undefined) return help(response, path === "/" ? 200 : 404);
     if (!/^application\/(json|proto|connect\+|grpc-web)/i.test(contentType)) return help(response, 415);
     try {
       answer(request, response);

@@ -1,12 +1,12 @@
-import type { Receipt } from "@chowhound/shared/contracts/chowhound/v1/ingestion_service";
+import type { RejectedRecord } from "@chowhound/shared/record/validate-record";
 import type { RpcMethod } from "@chowhound/shared/telemetry/server-span";
-import type { RejectedRecord } from "./validate-record.ts";
+import type { CallReceipt } from "./call-receipt.ts";
 
 /** An encoded `IngestionData`, or why the protocol's form could not be turned into one. */
 export type IngestRecord = Uint8Array | RejectedRecord;
 
-/** One call, whatever the protocol that brought it. */
-export interface IngestCall {
+/** What every call says before its message, whatever the protocol that brought it. */
+export interface CallHead {
   /** The authorization header as it came. */
   authorization: string | undefined;
   /** The W3C trace headers as they came. */
@@ -14,6 +14,10 @@ export interface IngestCall {
   tracestate?: string | undefined;
   /** Names the call's span where the call is traced. */
   rpc?: RpcMethod;
+}
+
+/** One call that brings records. */
+export interface IngestCall extends CallHead {
   /**
    * Reads the records. Called once it is known who calls and that calls are taken: so nobody can have work done without a
    * key. May reject with CallError malformed_request or call_too_large.
@@ -26,7 +30,7 @@ export interface IngestCall {
 }
 
 /** Resolves once every accepted record is acknowledged by RAW. Rejects with CallError, and with nothing else. */
-export type Accept = (call: IngestCall) => Promise<Receipt>;
+export type Accept = (call: IngestCall) => Promise<CallReceipt>;
 
 /**
  * Throws CallError "unauthenticated" where the authorization header proves nothing. `accept` asks too: this is for a door

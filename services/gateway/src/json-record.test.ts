@@ -4,10 +4,10 @@ import { attributesToJson } from "@chowhound/shared/record/attributes-json";
 import { LIMITS } from "@chowhound/shared/record/limits";
 import { RECORD_FIELD, RecordView } from "@chowhound/shared/record/record-view";
 import { structToJson } from "@chowhound/shared/record/struct-json";
+import { type RejectedRecord, validateRecord } from "@chowhound/shared/record/validate-record";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { recordFromJson } from "./json-record.ts";
-import { type RejectedRecord, validateRecord } from "./validate-record.ts";
 
 /** An object with so many levels, two or more. */
 function nested(levels: number): JsonObject {

@@ -1,9 +1,9 @@
 import { fromJson, type JsonObject, type JsonValue, toBinary } from "@bufbuild/protobuf";
 import { IngestionDataSchema } from "@chowhound/shared/contracts/chowhound/v1/ingestion_data";
+import { encodeOpenFields } from "@chowhound/shared/record/json-fields";
 import { LIMITS } from "@chowhound/shared/record/limits";
 import { StructError } from "@chowhound/shared/record/struct-json";
-import { encodeOpenFields } from "./json-fields.ts";
-import { type RejectedRecord, reject, rejectMetadata } from "./validate-record.ts";
+import { type RejectedRecord, reject, rejectMetadata } from "@chowhound/shared/record/validate-record";
 
 /** In either spelling, as JSON of protobuf may have it. */
 const KEYS = new Set(IngestionDataSchema.fields.flatMap(({ jsonName, name }) => [jsonName, name]));

@@ -1,10 +1,11 @@
-import type { JsonValue } from "@bufbuild/protobuf";
+import { type DescMessage, fromJson, type JsonValue, type Message } from "@bufbuild/protobuf";
 import { CallError } from "@chowhound/shared/errors/call-error";
 import { LIMITS } from "@chowhound/shared/record/limits";
 import type { IngestRecord } from "./ingestor.ts";
 import { recordFromJson } from "./json-record.ts";
 
 const UTF8 = new TextDecoder("utf-8", { fatal: true });
+const MAX_WHY_CHARACTERS = 300;
 const FORM = 'send {"records": [...]}';
 
 /**
@@ -15,7 +16,7 @@ const FORM = 'send {"records": [...]}';
 export function readJsonRequest(body: Uint8Array): IngestRecord[] {
   const records: IngestRecord[] = [];
   let bytes = 0;
-  for (const json of listRecords(parse(body))) {
+  for (const json of listRecords(parse(body, FORM))) {
     const record = recordFromJson(json);
     records.push(record);
     if (record instanceof Uint8Array) bytes += record.length;
@@ -24,8 +25,22 @@ export function readJsonRequest(body: Uint8Array): IngestRecord[] {
   return records;
 }
 
-function parse(body: Uint8Array): JsonValue {
-  if (body.length === 0) throw malformed(`the body is empty; ${FORM}`);
+/**
+ * Decodes a request in its JSON form. A field that is unknown is refused: left out, it would not narrow what is asked for.
+ * Throws CallError malformed_request.
+ */
+export function readJsonMessage(schema: DescMessage, body: Uint8Array): Message {
+  const json = parse(body, "send {} at least");
+  try {
+    return fromJson(schema, json);
+  } catch (cause) {
+    const why = (cause as Error).message.slice(0, MAX_WHY_CHARACTERS).toWellFormed();
+    throw malformed(`the body is no ${schema.name} in its JSON form: ${why}`, cause);
+  }
+}
+
+function parse(body: Uint8Array, form: string): JsonValue {
+  if (body.length === 0) throw malformed(`the body is empty; ${form}`);
   let text: string;
   try {
     text = UTF8.decode(body);
@@ -36,7 +51,7 @@ function parse(body: Uint8Array): JsonValue {
     return JSON.parse(text);
   } catch (cause) {
     // The parser's message quotes the body.
-    throw malformed(`the body is not JSON; ${FORM}`, cause);
+    throw malformed(`the body is not JSON; ${form}`, cause);
   }
 }
 

@@ -33,26 +33,34 @@ export class RawStream {
     this.#config = config;
     this.#runtime = runtime;
     this.#names = natsNames(config.natsPrefix);
-    this.#dependency = runtime.status.dependency("raw-stream");
+    this.#dependency = runtime.status.dependency("raw-stream", { through: "nats" });
   }
 
-  /** Waits for NATS and makes sure of the stream, as long as it takes. Rejects once the runtime's signal is aborted. */
-  async start(): Promise<void> {
-    const { log, status, signal } = this.#runtime;
+  /** Waits for NATS and makes sure of the stream, as long as it takes. Resolves with NATS. Rejects once the runtime's signal is aborted. */
+  async start(): Promise<NatsConnection> {
+    const { log, status, meter, signal } = this.#runtime;
     const nc = await connectNats({
-      url: this.#config.natsUrl,
+      urls: this.#config.natsUrls,
       name: "chowhound-gateway",
       log,
       status,
+      meter,
       signal,
     });
     this.#open = { nc, js: jetstream(nc) };
     await this.#ensure(nc);
+    return nc;
   }
 
   /** NATS is connected and RAW is there. */
   get isReady(): boolean {
     return this.#open !== undefined && this.#runtime.status.waitingFor.length === 0;
+  }
+
+  /** NATS, for what goes past RAW; undefined while it is not connected. */
+  get connection(): NatsConnection | undefined {
+    const isUp = this.#runtime.status.dependencies.some(({ name, isUp }) => name === "nats" && isUp);
+    return isUp ? this.#open?.nc : undefined;
   }
 
   /** The server's max_payload, as far as known: what bounds a record. */
@@ -71,7 +79,11 @@ export class RawStream {
     const trace = startSend(sampled, this.#names.stream("raw"), roomBytes);
     try {
       if (this.#open === undefined) throw new Error("not connected to NATS");
-      await publishOnce(this.#open.js, this.#names.subject("raw", partition), batch, trace);
+      await publishOnce(this.#open.js, this.#names.subject("raw", partition), batch, {
+        meter: this.#runtime.meter,
+        stream: this.#names.stream("raw"),
+        trace,
+      });
       trace?.end();
     } catch (cause) {
       trace?.end(sendFailure(cause));

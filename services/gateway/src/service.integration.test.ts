@@ -78,7 +78,7 @@ describe("the gateway", () => {
     const test = await startTestGateway(inject("natsUrl"));
     try {
       await test.started;
-      const nc = await connect({ servers: new URL(test.config.natsUrl).host });
+      const nc = await connect({ servers: new URL(test.config.natsUrls[0]!).host });
       await (await jetstreamManager(nc)).streams.delete(natsNames(test.config.natsPrefix).stream("raw"));
       await nc.close();
       expect(await failure(pushOne(test))).toMatchObject({
@@ -114,7 +114,7 @@ describe("the gateway", () => {
         reason: "mesh_full",
         retryMs: 1_000,
       });
-      expect(test.meter.counters.get("refused.mesh_full")).toBe(1);
+      expect(test.meter.total("chowhound.calls.refused", { "chowhound.reason": "mesh_full" })).toBe(1);
       expect(await readRaw(test.config)).toHaveLength(3);
     } finally {
       client.close();

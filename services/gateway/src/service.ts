@@ -1,8 +1,11 @@
 import { CallError } from "@chowhound/shared/errors/call-error";
 import { recordBytesLimit } from "@chowhound/shared/record/limits";
 import type { Service, ServiceRuntime } from "@chowhound/shared/service/run-service";
-import { createAccept, createAdmit } from "./accept.ts";
+import { natsNames } from "@chowhound/shared/stream/topology";
+import { createAccept } from "./accept.ts";
+import { AcceptWatch } from "./accept-durability.ts";
 import { Batcher } from "./batcher.ts";
+import { askCommitDurability } from "./commit-durability.ts";
 import { type GatewayConfig, settings } from "./config.ts";
 import { createGrpcIngestor } from "./grpc-ingestor.ts";
 import { createHttpIngestor } from "./http-ingestor.ts";
@@ -10,7 +13,9 @@ import { InFlightBytes } from "./in-flight-bytes.ts";
 import type { Ingestor } from "./ingestor.ts";
 import { type Authenticator, type KeyRing, openKeyRing } from "./keys.ts";
 import { partitionOf } from "./partition.ts";
+import { createQueryService } from "./query-service.ts";
 import { RawStream } from "./raw-stream.ts";
+import { createAdmit, createServe } from "./serve-call.ts";
 
 const RETRY_MS = 1_000;
 
@@ -19,14 +24,25 @@ export interface Gateway extends Service {
   readonly addresses: ReadonlyMap<string, string>;
 }
 
-/** Takes records at the public doors and puts them into RAW. Opens its ports at once and refuses calls until RAW is there. */
+/**
+ * Takes records at the public doors and puts them into RAW; passes queries on to a store. Opens its ports at once and
+ * refuses records until RAW is there.
+ */
 export function createGateway(
   config: GatewayConfig,
   runtime: ServiceRuntime,
   furtherDoors: readonly Ingestor[] = [],
 ): Gateway {
-  const { log, status, meter } = runtime;
+  const { log, status, meter, tap, signal } = runtime;
+  const names = natsNames(config.natsPrefix);
   const raw = new RawStream(config, runtime);
+  const acceptWatch = new AcceptWatch({ names, monitorUrls: config.natsMonitorUrls, log, signal });
+  const inFlight = new InFlightBytes(config.inFlightBytes, config.tenantInFlightBytes);
+  let batchesInFlight = 0;
+  meter.onCollect(() => {
+    meter.set("chowhound.in_flight.size", inFlight.total);
+    meter.set("chowhound.in_flight.batches", batchesInFlight);
+  });
   const batcher = new Batcher({
     maxRecords: config.batchRecords,
     maxBytes: () => Math.min(config.batchBytes, raw.maxBatchBytes),
@@ -34,17 +50,25 @@ export function createGateway(
     partitionOf: (tenantId, { sourceType, sourceId }) =>
       partitionOf(tenantId, sourceType, sourceId, config.partitions),
     publish: async (partition, batch, records, sampled) => {
-      await raw.publish(partition, batch, sampled);
-      meter.batch(records);
+      batchesInFlight++;
+      try {
+        await raw.publish(partition, batch, sampled);
+        meter.batch(records, batch.length);
+      } finally {
+        batchesInFlight--;
+      }
     },
   });
   const addresses = new Map<string, string>();
   let refusal: "paused" | "shutting_down" | undefined;
   let keys: KeyRing | undefined;
 
-  const assertOpen = (): void => {
+  const assertNotShuttingDown = (): void => {
     if (refusal === "shutting_down")
       throw new CallError(refusal, "the gateway is shutting down; connect again", { retryDelayMs: RETRY_MS });
+  };
+  const assertOpen = (): void => {
+    assertNotShuttingDown();
     if (refusal === "paused")
       throw new CallError(refusal, "the gateway has been paused; try again later", {
         retryDelayMs: RETRY_MS,
@@ -55,14 +79,23 @@ export function createGateway(
       });
   };
   const authenticate: Authenticator = (authorization) => keys?.authenticate(authorization);
+  const serve = createServe({ authenticate, meter, log });
   const accept = createAccept({
-    authenticate,
+    serve,
     assertOpen,
-    inFlight: new InFlightBytes(config.inFlightBytes, config.tenantInFlightBytes),
+    inFlight,
     submit: (origin, records) => batcher.submit(origin, records),
     maxRecordBytes: () => recordBytesLimit(raw.maxPayloadBytes),
+    durability: () => acceptWatch.report.level,
     meter,
-    log,
+    tap,
+  });
+  const query = createQueryService({
+    serve,
+    // Also while paused: reading takes nothing.
+    assertOpen: assertNotShuttingDown,
+    connection: () => raw.connection,
+    subject: names.query,
   });
   const admit = createAdmit({ authenticate, meter });
   const doors: { ingestor: Ingestor; portVariable?: string }[] = [
@@ -72,6 +105,7 @@ export function createGateway(
         port: config.grpcPort,
         status,
         streamWindow: config.streamWindow,
+        services: [query],
       }),
       portVariable: settings.grpcPort.env,
     },
@@ -80,6 +114,7 @@ export function createGateway(
         host: config.httpHost,
         port: config.httpPort,
         corsOrigins: config.corsOrigins,
+        services: [query],
         log,
       }),
       portVariable: settings.httpPort.env,
@@ -99,7 +134,7 @@ export function createGateway(
         addresses.set(ingestor.name, address);
         log.info({ door: ingestor.name, address }, "listening");
       }
-      await raw.start();
+      await acceptWatch.start(await raw.start());
     },
     pause: () => {
       refusal ??= "paused";
@@ -115,5 +150,9 @@ export function createGateway(
       await raw.close();
     },
     lag: async () => [],
+    durability: async () => ({
+      accept: acceptWatch.report,
+      commit: await askCommitDurability(raw.connection, names.durability),
+    }),
   };
 }

@@ -17,10 +17,11 @@ import { ErrorInfoSchema, RetryInfoSchema } from "@chowhound/shared/contracts/go
 import { StatusSchema } from "@chowhound/shared/contracts/google/rpc/status";
 import { grpcServiceDefinition } from "@chowhound/shared/rpc/grpc-service";
 import { readConfig } from "@chowhound/shared/runtime/config";
-import { createLogger } from "@chowhound/shared/runtime/logger";
-import { Meter } from "@chowhound/shared/runtime/meter";
+import { createLogger, type Logger } from "@chowhound/shared/runtime/logger";
 import { ServiceState, ServiceStatus } from "@chowhound/shared/runtime/service-status";
 import { natsNames } from "@chowhound/shared/stream/topology";
+import { Tap } from "@chowhound/shared/tap/tap";
+import { Meter } from "@chowhound/shared/telemetry/meter";
 import {
   type Client,
   type ClientDuplexStream,
@@ -41,6 +42,7 @@ export interface TestGateway {
   gateway: Gateway;
   config: GatewayConfig;
   meter: Meter;
+  tap: Tap;
   status: ServiceStatus;
   grpcAddress: string;
   httpUrl: string;
@@ -54,6 +56,7 @@ export interface TestGateway {
 export async function startTestGateway(
   natsUrl: string,
   overrides: Partial<GatewayConfig> = {},
+  log: Logger = createLogger("gateway", "error"),
 ): Promise<TestGateway> {
   const directory = await mkdtemp(join(tmpdir(), "chowhound-gateway-"));
   const keysFile = join(directory, "keys.json");
@@ -68,11 +71,11 @@ export async function startTestGateway(
     CHOWHOUND_STREAM_MAX_BYTES: "64MiB",
   };
   const config = { ...readConfig(settings, env), ...overrides };
-  const log = createLogger("gateway", "error");
   const status = new ServiceStatus();
-  const meter = new Meter();
+  const meter = new Meter("gateway");
+  const tap = new Tap();
   const givingUp = new AbortController();
-  const gateway = createGateway(config, { log, status, meter, signal: givingUp.signal });
+  const gateway = createGateway(config, { log, status, meter, tap, signal: givingUp.signal });
   const started = gateway.start().then(() => {
     status.state = ServiceState.RUNNING;
   });
@@ -90,6 +93,7 @@ export async function startTestGateway(
     gateway,
     config,
     meter,
+    tap,
     status,
     grpcAddress: gateway.addresses.get("grpc")!,
     httpUrl: `http://${gateway.addresses.get("http")}`,
@@ -181,7 +185,7 @@ export function bearer(key: string, more: Record<string, string> = {}): Metadata
 
 /** All batches in RAW, in their order. */
 export async function readRaw(config: GatewayConfig): Promise<RecordBatch[]> {
-  const nc = await connect({ servers: new URL(config.natsUrl).host });
+  const nc = await connect({ servers: new URL(config.natsUrls[0]!).host });
   try {
     const jsm = await jetstreamManager(nc);
     const stream = natsNames(config.natsPrefix).stream("raw");

@@ -12,6 +12,10 @@ export const settings = {
     doc: "database connections that write at the same time",
     fallback: "2",
   }),
+  readers: integer("CHOWHOUND_STORE_READERS", 1, 64, {
+    doc: "database connections that answer queries at the same time, half of them at most for one tenant; opened when there are queries",
+    fallback: "4",
+  }),
   groupRecords: integer("CHOWHOUND_STORE_GROUP_RECORDS", 1, 100_000, {
     doc: "records that one transaction takes at most (a single batch may be larger)",
     fallback: "5000",
@@ -31,5 +35,9 @@ export const settings = {
   statementTimeoutMs: duration("CHOWHOUND_STORE_STATEMENT_TIMEOUT", 1000, 3_600_000, {
     doc: "how long one statement may take before it is cancelled and tried again",
     fallback: "60s",
+  }),
+  keepInvoicesMs: duration("CHOWHOUND_STORE_KEEP_INVOICES", 0, 3_650 * 86_400_000, {
+    doc: "how long the books keep an invoice for each batch; older ones that are balanced are folded into sums (docs/audit.md); 0s: for ever",
+    fallback: "30d",
   }),
 };

@@ -22,8 +22,8 @@ export function answerConfirmations(
   log: Logger,
 ): Subscription {
   const answer = async (message: Msg): Promise<void> => {
-    const { batchIds } = fromBinary(ConfirmRequestSchema, message.data);
-    const confirmed = await sink.confirm(batchIds);
+    const { batchIds, generation } = fromBinary(ConfirmRequestSchema, message.data);
+    const confirmed = await sink.confirm(batchIds, generation);
     message.respond(toBinary(ConfirmResponseSchema, create(ConfirmResponseSchema, confirmed)));
   };
   return nc.subscribe(names.confirm, {

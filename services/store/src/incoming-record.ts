@@ -6,6 +6,7 @@ import {
   ordinalAt,
   uuidAt,
 } from "@chowhound/shared/batch/batch-columns";
+import { type LandedRecord, readLanded } from "@chowhound/shared/batch/landed-record";
 import {
   type Call,
   type DeadLabel,
@@ -13,16 +14,13 @@ import {
   type Enrichment,
   type RecordBatch,
 } from "@chowhound/shared/contracts/chowhound/internal/v1/record_batch";
-import { attributesToJson } from "@chowhound/shared/record/attributes-json";
-import { LIMITS } from "@chowhound/shared/record/limits";
-import { timestampUs } from "@chowhound/shared/record/record-version";
 import { RECORD_FIELD, RecordView } from "@chowhound/shared/record/record-view";
-import { StructError, structToJson } from "@chowhound/shared/record/struct-json";
+import { StructError } from "@chowhound/shared/record/struct-json";
 import { WireError } from "@chowhound/shared/record/wire";
 import type { Candidate } from "./settle-records.ts";
 
-/** One record on its way into the table: the original with what the pipeline changed laid over it. */
-export interface IncomingRecord extends Candidate {
+/** One record on its way into the table. */
+export interface IncomingRecord extends Candidate, LandedRecord {
   batch: RecordBatch;
   /** Its index in the batch's columns, and its place in the batch as the gateway made it. */
   index: number;
@@ -31,17 +29,6 @@ export interface IncomingRecord extends Candidate {
   uuidBytes: Uint8Array;
   fingerprint: Uint8Array;
   original: Uint8Array;
-  sourceType: Buffer;
-  sourceId: Buffer;
-  dataId: Buffer;
-  data: Buffer;
-  metadataJson: string;
-  metadataType: Buffer;
-  lang: Buffer;
-  attributesJson: string;
-  rawPayload: { content: Buffer; contentType: Buffer } | undefined;
-  createdAtUs: number | undefined;
-  updatedAtUs: number | undefined;
 }
 
 /** A record that is not to become a row, with the reason. */
@@ -113,18 +100,12 @@ export function toDead(record: IncomingRecord, reason: string, detail: string): 
 
 function readRecord(batch: RecordBatch, index: number, changed: Enrichment | undefined): IncomingRecord {
   const original = batch.originals[index]!;
-  const view = new RecordView().read(original);
-  const field = (value: string | undefined, number: Parameters<RecordView["slice"]>[0]): Buffer =>
-    value === undefined ? view.slice(number) : Buffer.from(value);
+  const landed = readLanded(new RecordView().read(original), changed);
   const call = callAt(batch, index);
   const uuidBytes = uuidAt(batch, index);
-  const sourceType = view.slice(RECORD_FIELD.sourceType);
-  const sourceId = view.slice(RECORD_FIELD.sourceId);
-  const dataId = field(changed?.dataId, RECORD_FIELD.dataId);
-  const createdAt = view.timestamp(RECORD_FIELD.createdAt);
-  const updatedAt = view.timestamp(RECORD_FIELD.updatedAt);
-  const metadata = view.slice(RECORD_FIELD.metadata);
+  const { sourceType, sourceId, dataId } = landed;
   return {
+    ...landed,
     batch,
     index,
     ordinal: ordinalAt(batch, index),
@@ -139,18 +120,6 @@ function readRecord(batch: RecordBatch, index: number, changed: Enrichment | und
     pipelineVersion: batch.pipelines[batch.pipelineOf[index]!]!.version,
     fingerprint: fingerprintAt(batch, index),
     original,
-    sourceType,
-    sourceId,
-    dataId,
-    data: field(changed?.data, RECORD_FIELD.data),
-    metadataJson:
-      changed?.metadataJson ?? (metadata.length === 0 ? "{}" : structToJson(metadata, LIMITS.metadataDepth)),
-    metadataType: field(changed?.metadataType, RECORD_FIELD.metadataType),
-    lang: field(changed?.lang, RECORD_FIELD.lang),
-    attributesJson: changed?.attributesJson ?? attributesToJson(view.attributes()),
-    rawPayload: changed?.dropRawPayload ? undefined : view.rawPayload(),
-    createdAtUs: createdAt === undefined ? undefined : timestampUs(createdAt),
-    updatedAtUs: updatedAt === undefined ? undefined : timestampUs(updatedAt),
   };
 }
 

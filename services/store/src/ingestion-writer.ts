@@ -1,5 +1,16 @@
 import type { RecordBatch } from "@chowhound/shared/contracts/chowhound/internal/v1/record_batch";
-import type { VerdictCounts } from "./verdict.ts";
+import type { DurabilityLevel } from "@chowhound/shared/contracts/chowhound/v1/ingestion_service";
+import type { DeadLetterArchive } from "./dead-letter-archive.ts";
+import type { Ledger } from "./ledger.ts";
+import type { RecordReader } from "./record-reader.ts";
+import type { Verdict, VerdictCounts } from "./verdict.ts";
+
+/** What became of one record; a dead letter with the reason and, for a person, the detail. */
+export interface RecordVerdict {
+  verdict: Verdict;
+  reason?: string;
+  detail?: string;
+}
 
 /** What became of one batch. */
 export type BatchOutcome =
@@ -9,6 +20,16 @@ export type BatchOutcome =
       verdicts: VerdictCounts;
       /** 16 bytes a record: the fingerprints of the records that are in the sink, or superseded there. */
       committedFingerprints: Uint8Array;
+      /**
+       * For traces and metrics: the records that became dead letters at this stage, by their index in the batch. A sink may
+       * leave it out; its dead letters are then told by no reason.
+       */
+      deadLabels?: readonly { index: number; reason: string }[];
+      /**
+       * For the tap, and for the metrics of a batch of several tenants: what became of the record at an index of the batch.
+       * Asked right after the commit. A sink may leave it out; then its records are not shown.
+       */
+      verdictAt?: (index: number) => RecordVerdict;
     }
   /** The batch was written before; nothing has changed. */
   | { kind: "already_booked"; batchId: Uint8Array };
@@ -19,7 +40,7 @@ export interface WriteResult {
   generation: string;
   /** One outcome per batch, in their order. */
   outcomes: BatchOutcome[];
-  /** For traces: the database as OpenTelemetry names it, such as "postgresql", and how long its COMMIT took. */
+  /** For traces and metrics: the database as OpenTelemetry names it, such as "postgresql", and how long its COMMIT took. */
   commit?: { system: string; tookMs: number };
 }
 
@@ -38,6 +59,15 @@ export interface IngestionWriter {
   close(): Promise<void>;
 }
 
+/** What a commit in a sink is worth. */
+export interface SinkDurability {
+  level: DurabilityLevel;
+  /** What can be lost, by which setting, and the remedy; for a person. Empty where a power failure loses nothing. */
+  warnings: string[];
+  /** The settings that decide it, by their names. */
+  settings: Record<string, string>;
+}
+
 /** Where records are landed. docs/writing-a-sink.md shows how one is made. */
 export interface IngestionSink {
   /** Names it in health and logs, for example "postgres". */
@@ -47,7 +77,25 @@ export interface IngestionSink {
   /**
    * Reads, from the sink itself and not from memory, which generation it is now and whether it has all these batches.
    * Rejects where the sink can't be reached; so it serves as a probe, too.
+   *
+   * @param bookedUnder the generation that reported them. Where the sink is at another one by now, a batch counts only if
+   * it was there already when that began: booked again, it may lack records. A sink that can't tell says no.
    */
-  confirm(batchIds: readonly Uint8Array[]): Promise<{ generation: string; allBooked: boolean }>;
+  confirm(
+    batchIds: readonly Uint8Array[],
+    bookedUnder: string,
+  ): Promise<{ generation: string; allBooked: boolean }>;
+  /**
+   * Reads from the sink what a commit is worth; rejects where the sink can't be reached. A sink may leave it out; then
+   * that is not known.
+   */
+  durability?(): Promise<SinkDurability>;
+  /** Reads landed records back. A sink may leave it out; then QueryService has no answers. */
+  readonly reader?: RecordReader;
+  /** Its dead letters. A sink may leave it out; then DeadLetterService is not served. */
+  readonly deadLetters?: DeadLetterArchive;
+  /** Its books. A sink may leave it out; then AuditService is not served, and invoices are kept for ever. */
+  readonly ledger?: Ledger;
+  /** Closes the reader, too. */
   close(): Promise<void>;
 }

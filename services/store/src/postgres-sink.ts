@@ -1,56 +1,93 @@
 import type { Logger } from "@chowhound/shared/runtime/logger";
-import { Client } from "pg";
-import type { IngestionSink, IngestionWriter } from "./ingestion-writer.ts";
+import { Client, type QueryConfig, type QueryResultRow } from "pg";
+import type { IngestionSink, IngestionWriter, SinkDurability } from "./ingestion-writer.ts";
 import { connectionOptions, endClient } from "./postgres-connection.ts";
+import { type CommitSettings, judgeCommit } from "./postgres-durability.ts";
+import { PostgresLedger } from "./postgres-ledger.ts";
+import { PostgresLetters } from "./postgres-letters.ts";
+import { PostgresReader } from "./postgres-reader.ts";
 import { PostgresWriter } from "./postgres-writer.ts";
 
 export interface PostgresSinkOptions {
   /** postgres://user:password@host:port/database */
   url: string;
   statementTimeoutMs: number;
+  /** Connections that answer queries. */
+  readers: number;
   log: Logger;
 }
 
 const CONFIRM_TIMEOUT_MS = 2_000;
 
-/** PostgreSQL as the sink: writers of one connection each, and one more connection to confirm what is in it. */
+/** PostgreSQL as the sink: writers of one connection each, one more to confirm what is in it, and a few to read it back. */
 export class PostgresSink implements IngestionSink {
   readonly name = "postgres";
+  readonly reader: PostgresReader;
+  readonly deadLetters: PostgresLetters;
+  readonly ledger: PostgresLedger;
   readonly #options: PostgresSinkOptions;
-  #reader: Promise<Client> | undefined;
+  #confirmer: Promise<Client> | undefined;
+  /** The same, once all questions before are answered: a connection takes one at a time. */
+  #freeConfirmer: Promise<Client> | undefined;
 
   constructor(options: PostgresSinkOptions) {
     this.#options = options;
+    this.reader = new PostgresReader({ url: options.url, connections: options.readers, log: options.log });
+    this.deadLetters = new PostgresLetters(options);
+    this.ledger = new PostgresLedger(options);
   }
 
   createWriter(lane: number): IngestionWriter {
     return new PostgresWriter({ ...this.#options, lane });
   }
 
-  async confirm(batchIds: readonly Uint8Array[]): Promise<{ generation: string; allBooked: boolean }> {
-    this.#reader ??= this.#connect();
-    const reader = this.#reader;
-    try {
-      const { rows } = await (await reader).query<{ generation: string; booked: number }>({
-        name: "confirm",
-        text: `select database_generation() as generation,
-          (select count(*)::integer from invoices where batch_id = any($1::uuid[])) as booked`,
-        values: [batchIds.map((id) => Buffer.from(id).toString("hex"))],
-      });
-      const { generation, booked } = rows[0]!;
-      return { generation, allBooked: booked === batchIds.length };
-    } catch (error) {
-      // A connection that failed once may hold an answer that nobody waits for: begin anew.
-      if (this.#reader === reader) this.#reader = undefined;
-      void reader.then(endClient, () => {});
-      throw error;
-    }
+  async confirm(
+    batchIds: readonly Uint8Array[],
+    bookedUnder: string,
+  ): Promise<{ generation: string; allBooked: boolean }> {
+    const { generation, booked } = await this.#ask<{ generation: string; booked: number }>({
+      name: "confirm",
+      text: `select database_generation() as generation,
+        (select count(*)::integer from invoices where batch_id = any($1::uuid[])
+          and ($2 = database_generation() or generation is distinct from database_generation_number())) as booked`,
+      values: [batchIds.map((id) => Buffer.from(id).toString("hex")), bookedUnder],
+    });
+    return { generation, allBooked: booked === batchIds.length };
+  }
+
+  async durability(): Promise<SinkDurability> {
+    return judgeCommit(
+      await this.#ask<CommitSettings>({
+        name: "durability",
+        text: `select current_setting('fsync') as fsync, current_setting('synchronous_commit') as synchronous_commit,
+          current_setting('full_page_writes') as full_page_writes`,
+      }),
+    );
   }
 
   async close(): Promise<void> {
-    const reader = await this.#reader?.catch(() => undefined);
-    this.#reader = undefined;
-    if (reader !== undefined) await endClient(reader);
+    const confirmer = await this.#confirmer?.catch(() => undefined);
+    this.#confirmer = undefined;
+    if (confirmer !== undefined) await endClient(confirmer);
+    await this.reader.close();
+  }
+
+  /** The one row that answers a question, asked on the connection beside the writers. */
+  async #ask<Row extends QueryResultRow>(query: QueryConfig): Promise<Row> {
+    this.#confirmer ??= this.#freeConfirmer = this.#connect();
+    const confirmer = this.#confirmer;
+    const answered = this.#freeConfirmer!.then((client) => client.query<Row>(query));
+    // Where one gets no answer, those behind it on the same connection don't either.
+    this.#freeConfirmer = answered.then(() => confirmer);
+    this.#freeConfirmer.catch(() => {});
+    try {
+      return (await answered).rows[0]!;
+    } catch (error) {
+      // A connection that failed once may hold an answer that nobody waits for: begin anew.
+      if (this.#confirmer === confirmer) this.#confirmer = undefined;
+      void confirmer.then(endClient, () => {});
+      throw error;
+    }
   }
 
   async #connect(): Promise<Client> {

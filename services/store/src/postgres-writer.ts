@@ -1,13 +1,18 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { RecordBatch } from "@chowhound/shared/contracts/chowhound/internal/v1/record_batch";
 import type { Logger } from "@chowhound/shared/runtime/logger";
-import { Client } from "pg";
-import { bookCounts, claimBatches, GroupCounts, keepDeadLetters } from "./books.ts";
+import { Client, DatabaseError } from "pg";
+import { bookCounts, claimBatches, GroupCounts, UnbalancedError } from "./books.ts";
+import { BEGIN_BOOKING } from "./books-lock.ts";
+import { GroupFates } from "./group-fates.ts";
 import { type DeadRecord, type IncomingRecord, readBatch } from "./incoming-record.ts";
 import type { BatchOutcome, IngestionWriter, WriteResult } from "./ingestion-writer.ts";
+import { lockLetters, replayedLetters, writeLetters } from "./letter-rows.ts";
 import { migrate } from "./migrate.ts";
 import { connectionOptions, endClient } from "./postgres-connection.ts";
+import { recordVerdicts } from "./record-verdicts.ts";
 import { PREPARE_CONNECTION, RowWriter } from "./row-writer.ts";
+import { LetterSettlement } from "./settle-letters.ts";
 import { isConflictOfWriters } from "./sql-errors.ts";
 import type { Verdict } from "./verdict.ts";
 
@@ -27,8 +32,8 @@ const MAX_CONFLICTS = 10;
 const SETTLED = new Set<Verdict>(["stored", "updated", "unchanged", "stale"]);
 
 /**
- * Writes to PostgreSQL over one connection. Each group of batches is one transaction: claim, rows, dead letters,
- * books. Only this transaction is exact; everything before it may repeat itself.
+ * Writes to PostgreSQL over one connection. Each group of batches is one transaction: claim, letters that are replayed,
+ * rows, dead letters, books. Only this transaction is exact; everything before it may repeat itself.
  */
 export class PostgresWriter implements IngestionWriter {
   readonly #options: PostgresWriterOptions;
@@ -94,15 +99,18 @@ export class PostgresWriter implements IngestionWriter {
     const rows = this.#rows;
     if (client === undefined || rows === undefined) throw new Error("not connected to PostgreSQL");
     try {
-      await client.query("begin");
+      await client.query(BEGIN_BOOKING);
       const result = await this.#transact(client, rows, batches);
       const startedMs = performance.now();
       await client.query("commit");
       return { ...result, commit: { system: "postgresql", tookMs: performance.now() - startedMs } };
     } catch (error) {
-      await client.query("rollback").catch(() => {
-        this.#isBroken = true;
-      });
+      // What the server did not answer, it would not roll back either: another connection is quicker.
+      if (!(error instanceof DatabaseError || error instanceof UnbalancedError)) this.#isBroken = true;
+      else
+        await client.query("rollback").catch(() => {
+          this.#isBroken = true;
+        });
       throw error;
     }
   }
@@ -110,7 +118,9 @@ export class PostgresWriter implements IngestionWriter {
   async #transact(client: Client, rows: RowWriter, batches: readonly RecordBatch[]): Promise<WriteResult> {
     const isNew = await claimBatches(client, batches);
     const claimed = batches.filter((_, i) => isNew[i]);
+    const letters = new LetterSettlement(await lockLetters(client, replayedLetters(claimed)));
     const counts = new GroupCounts(claimed);
+    const fates = new GroupFates(claimed);
     const records: IncomingRecord[] = [];
     const dead: DeadRecord[] = [];
     for (const batch of claimed) {
@@ -122,30 +132,42 @@ export class PostgresWriter implements IngestionWriter {
     dead.push(...applied.dead);
 
     const fingerprints = new Map<RecordBatch, Uint8Array[]>(claimed.map((batch) => [batch, []]));
-    for (const [record, verdict] of applied.verdicts) {
+    for (const record of records) {
+      const verdict = applied.verdicts.get(record);
+      if (verdict === undefined) continue;
+      fates.settle(record, verdict);
       const source = {
         tenantId: record.tenantId,
         sourceType: record.sourceType.toString(),
         sourceId: record.sourceId.toString(),
       };
-      counts.add(record.batch, source, verdict, { deleted: applied.deletions.has(record) ? 1 : 0 });
+      const deleted = applied.deletions.has(record) ? 1 : 0;
+      counts.add(record.batch, source, verdict, { deleted, reclaimed: letters.landed(record, verdict) });
       if (SETTLED.has(verdict)) fingerprints.get(record.batch)!.push(record.fingerprint);
     }
-    for (const record of dead)
-      counts.add(record.batch, { ...record, tenantId: record.call.tenantId }, "dead_lettered");
-    await keepDeadLetters(client, dead);
-    await bookCounts(client, counts, this.#options.lane);
+    for (const record of dead) {
+      fates.settle(record, "dead_lettered");
+      const { tenantId } = record.call;
+      const { sourceType, sourceId } = record;
+      const source = { tenantId, sourceType, sourceId };
+      counts.add(record.batch, source, "dead_lettered", { reclaimed: letters.died(record) });
+    }
+    await writeLetters(client, letters);
+    await bookCounts(client, counts, fates, this.#options.lane);
     const generation = await client.query<{ generation: string }>(
       "select database_generation() as generation",
     );
 
+    const verdictAt = recordVerdicts(fates, dead);
     const outcomes = batches.map((batch, i): BatchOutcome => {
       if (!isNew[i]) return { kind: "already_booked", batchId: batch.batchId };
       return {
         kind: "booked",
         batchId: batch.batchId,
-        verdicts: counts.invoices.get(batch)!,
+        verdicts: counts.invoices.get(batch)!.verdicts,
+        deadLabels: dead.filter((record) => record.batch === batch && record.stage === "store"),
         committedFingerprints: Buffer.concat(fingerprints.get(batch)!),
+        verdictAt: (index) => verdictAt(batch, index),
       };
     });
     return { generation: generation.rows[0]!.generation, outcomes };

@@ -1,22 +1,31 @@
 import { decodeBatch } from "@chowhound/shared/batch/decode-batch";
 import { wrapUndecodable } from "@chowhound/shared/batch/wrap-undecodable";
 import type { RecordBatch } from "@chowhound/shared/contracts/chowhound/internal/v1/record_batch";
-import { retryUntil } from "@chowhound/shared/runtime/backoff";
+import type { ExtraService } from "@chowhound/shared/rpc/admin-server";
+import { DEPENDENCY_BACKOFF, retryUntil } from "@chowhound/shared/runtime/backoff";
 import type { ConfigOf } from "@chowhound/shared/runtime/config";
 import type { Service, ServiceRuntime } from "@chowhound/shared/service/run-service";
 import { connectNats } from "@chowhound/shared/stream/nats-connection";
 import { type Delivery, StageConsumer } from "@chowhound/shared/stream/stage-consumer";
 import { natsNames } from "@chowhound/shared/stream/topology";
 import type { NatsConnection, Subscription } from "@nats-io/transport-node";
+import { createAuditor } from "./audit.ts";
+import { createAuditService } from "./audit-service.ts";
 import { BatchGrouper } from "./batch-grouper.ts";
+import { answerCommitDurability, readCommitDurability, watchCommitDurability } from "./commit-durability.ts";
 import { sendCommitNotice } from "./commit-notices.ts";
 import type { settings } from "./config.ts";
 import { answerConfirmations } from "./confirm-responder.ts";
-import type { IngestionSink, WriteResult } from "./ingestion-writer.ts";
+import { createDeadLetterService } from "./dead-letter-service.ts";
+import type { IngestionSink } from "./ingestion-writer.ts";
+import { keepCompact } from "./keep-compact.ts";
 import { PostgresSink } from "./postgres-sink.ts";
 import { probeSink } from "./probe-sink.ts";
+import { answerQueries, type QueryResponder } from "./query-responder.ts";
+import { createReplay } from "./replay.ts";
+import { watchForRewind } from "./rewind-watch.ts";
+import { showVerdicts } from "./show-verdicts.ts";
 import { SinkHealth } from "./sink-health.ts";
-import { VERDICTS } from "./verdict.ts";
 import { WriteLanes } from "./write-lanes.ts";
 
 export type StoreConfig = ConfigOf<typeof settings>;
@@ -32,33 +41,20 @@ export function createStore(
   sink: IngestionSink = new PostgresSink({
     url: config.databaseUrl,
     statementTimeoutMs: config.statementTimeoutMs,
+    readers: config.readers,
     log: runtime.log,
   }),
 ): Service {
-  const { log, status, meter, signal } = runtime;
+  const { log, status, meter, tap, signal } = runtime;
   const names = natsNames(config.natsPrefix);
   const sinkHealth = new SinkHealth(status.dependency(sink.name));
-  const streamStatus = status.dependency("unique-stream");
+  const streamStatus = status.dependency("unique-stream", { through: "nats" });
   const writers = Array.from({ length: config.writers }, (_, lane) => sink.createWriter(lane));
   let nc: NatsConnection | undefined;
   let consumer: StageConsumer | undefined;
   let confirmations: Subscription | undefined;
+  let queries: QueryResponder | undefined;
   let isPaused = false;
-
-  const count = ({ outcomes }: WriteResult): void => {
-    for (const outcome of outcomes) {
-      if (outcome.kind === "already_booked") {
-        meter.count("batches.already_booked");
-        continue;
-      }
-      let records = 0;
-      for (const verdict of VERDICTS) {
-        records += outcome.verdicts[verdict];
-        meter.count(`verdict.${verdict}`, outcome.verdicts[verdict]);
-      }
-      meter.batch(records);
-    }
-  };
 
   const lanes = new WriteLanes({
     writers,
@@ -69,12 +65,37 @@ export function createStore(
     }),
     signal,
     log,
+    meter,
     health: sinkHealth,
-    onCommitted: (result) => {
-      count(result);
+    onCommitted: (result, batches) => {
+      if (tap.isOpen) showVerdicts(tap, result, batches);
       if (nc !== undefined) sendCommitNotice(nc, names, result);
     },
   });
+
+  meter.onCollect(() => {
+    const count = (state: "used" | "idle", connections: number): void =>
+      meter.set("db.client.connection.count", connections, {
+        "db.client.connection.pool.name": "writers",
+        "db.client.connection.state": state,
+      });
+    count("used", lanes.busy);
+    count("idle", writers.length - lanes.busy);
+  });
+
+  const adminServices: ExtraService[] = [];
+  if (sink.deadLetters !== undefined) {
+    const archive = sink.deadLetters;
+    const replay = createReplay({ archive, nc: () => nc, names, meter, log, signal });
+    adminServices.push(createDeadLetterService(archive, replay, log));
+  }
+
+  if (sink.ledger !== undefined) {
+    const { ledger } = sink;
+    const auditor = createAuditor({ ledger, nc: () => nc, names, signal });
+    const { keepInvoicesMs } = config;
+    adminServices.push(createAuditService({ auditor, ledger, keepInvoicesMs, log, signal }));
+  }
 
   const onDelivery = (delivery: Delivery): void => {
     const decoded = decodeBatch(delivery.bytes);
@@ -108,6 +129,7 @@ export function createStore(
     };
     await retryUntil(openAll, {
       signal,
+      backoff: DEPENDENCY_BACKOFF,
       onFailure: (error, retryInMs) => {
         const why = (error as Error).message;
         sinkHealth.probed(why);
@@ -120,10 +142,24 @@ export function createStore(
 
   return {
     async start() {
-      const connecting = connectNats({ url: config.natsUrl, name: "chowhound-store", log, status, signal });
+      const connecting = connectNats({
+        urls: config.natsUrls,
+        name: "chowhound-store",
+        log,
+        status,
+        meter,
+        signal,
+      });
       [nc] = await Promise.all([connecting, openWriters()]);
       confirmations = answerConfirmations(nc, names, sink, log);
+      if (sink.reader !== undefined) queries = answerQueries(nc, names, sink.reader, log);
+      answerCommitDurability(nc, names, sink);
+      void watchCommitDurability(sink, { log, signal });
       void probeSink(sink, sinkHealth, { log, signal });
+      if (sink.ledger !== undefined) {
+        void watchForRewind({ ledger: sink.ledger, nc, names, meter, log, signal });
+        void keepCompact(sink.ledger, { keepMs: config.keepInvoicesMs, log, signal });
+      }
       consumer = new StageConsumer({
         nc,
         names,
@@ -133,6 +169,7 @@ export function createStore(
         ackWaitMs: config.ackWaitMs,
         maxHeld: config.maxHeld,
         log,
+        meter,
         dependency: streamStatus,
         onDelivery,
       });
@@ -148,12 +185,14 @@ export function createStore(
       consumer?.resume();
     },
     async drain() {
-      await consumer?.drain();
+      await Promise.all([consumer?.drain(), queries?.stop()]);
       confirmations?.unsubscribe();
       await nc?.close();
       await Promise.all([...writers.map((writer) => writer.close()), sink.close()]);
     },
     lag: async () => (await consumer?.lag()) ?? [],
+    durability: async () => ({ commit: await readCommitDurability(sink) }),
+    adminServices,
   };
 }
 

@@ -94,6 +94,13 @@ describe("settleRecords", () => {
     expect(settled.removals.sort()).toEqual(["new", "old"]);
   });
 
+  it("does not move a row to another source: the uuid was given twice", () => {
+    const before = record({ key: "note\0a\0k" });
+    const after = record({ key: "note\0b\0k", pipelineVersion: 5n });
+    expect(settleRecords([before], [after]).verdicts).toEqual(["conflict"]);
+    expect(settleRecords([before], [{ ...after, key: "note\0a\0l" }]).verdicts).toEqual(["updated"]);
+  });
+
   it("does not let an older pipeline take a moved row back", () => {
     const moved = record({ key: "new", pipelineVersion: 5n });
     expect(settleRecords([moved], [record({ key: "old" })]).verdicts).toEqual(["stale"]);

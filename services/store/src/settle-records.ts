@@ -4,7 +4,7 @@ import type { Verdict } from "./verdict.ts";
 /** A record as far as settling needs it. */
 export interface Candidate extends Order {
   tenantId: string;
-  /** The whole key as one string, equal exactly when the keys are equal. */
+  /** The whole key as one string, equal exactly when the keys are equal; the data_id last, after a U+0000. */
   key: string;
   /** The uuid as text. */
   uuid: string;
@@ -25,7 +25,7 @@ export interface Settlement<T extends Candidate> {
  * Decides what becomes of records, one after the other, given the rows that share a key or a uuid with any of them.
  *
  * - A uuid belongs to one key of its tenant. A record whose uuid is stored under another key is a conflict, unless a
- *   newer pipeline derived another key from the same content: then the row moves.
+ *   newer pipeline derived another key of the same source from the same content: then the row moves.
  * - Of one key, the greatest record is the row.
  */
 export function settleRecords<T extends Candidate>(
@@ -50,6 +50,7 @@ export function settleRecords<T extends Candidate>(
     const owner = byUuid.get(uuidKey(record));
     if (owner !== undefined && owner.key !== record.key) {
       if (
+        sourceOf(owner) !== sourceOf(record) ||
         Buffer.compare(owner.contentHash, record.contentHash) !== 0 ||
         owner.pipelineVersion === record.pipelineVersion
       ) {
@@ -91,6 +92,11 @@ export function settleRecords<T extends Candidate>(
     if (after !== undefined) winners.push(after as T);
   }
   return { verdicts, winners, removals, deletions };
+}
+
+/** No pipeline changes the source: under another one the uuid was given twice. */
+function sourceOf({ key }: Candidate): string {
+  return key.slice(0, key.lastIndexOf("\0") + 1);
 }
 
 function uuidKey(record: Candidate): string {

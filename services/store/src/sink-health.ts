@@ -11,6 +11,8 @@ export class SinkHealth {
 
   /** @param why undefined where the sink answered */
   probed(why: string | undefined): void {
+    // It was away and is back: what a write failed of in the meantime is no news.
+    if (why === undefined && this.#failing.has("probe")) this.#failing.clear();
     this.#note("probe", why);
   }
 

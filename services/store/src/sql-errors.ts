@@ -37,6 +37,11 @@ export function isDataError(error: unknown): error is DatabaseError {
   );
 }
 
+/** Classes 08 (connection), 53 (resources) and 57 (shut down, cancelled): nothing is wrong with the question. */
+export function isAway({ code = "" }: DatabaseError): boolean {
+  return ["08", "53", "57"].includes(code.slice(0, 2));
+}
+
 /** What the database said, without the values that its message may quote. */
 export function sanitisedDetail(error: DatabaseError): string {
   const facts = [

@@ -55,7 +55,7 @@ function config(overrides: Record<string, string> = {}): StoreConfig {
 }
 
 async function startStore(overrides: Record<string, string> = {}): Promise<RunningService> {
-  const store = await startService((runtime) => createStore(config(overrides), runtime));
+  const store = await startService("store", (runtime) => createStore(config(overrides), runtime));
   running.push(store);
   return store;
 }
@@ -87,7 +87,7 @@ describe("store", () => {
     await vi.waitFor(async () => expect(await messagesLeft()).toBe(0), WAIT);
     expect(await count("records")).toBe(60);
     expect(await count("invoices")).toBe(20);
-    expect(store.counter("verdict.stored")).toBe(60);
+    expect(store.meter.total("chowhound.records.verdicts", { "chowhound.verdict": "stored" })).toBe(60);
     await vi.waitFor(() => expect(notices).toHaveLength(20), WAIT);
     expect(notices.map(({ batchId }) => batchId).sort()).toEqual(
       batches.map(({ batchId }) => Buffer.from(batchId).toString("hex")).sort(),
@@ -95,27 +95,41 @@ describe("store", () => {
     expect(new Set(notices.map(({ fingerprints }) => fingerprints))).toEqual(new Set([3]));
     subscription.unsubscribe();
 
-    const confirm = async (batchIds: Uint8Array[]) => {
-      const request = toBinary(ConfirmRequestSchema, create(ConfirmRequestSchema, { batchIds }));
+    const confirm = async (batchIds: Uint8Array[], bookedUnder = "") => {
+      const question = create(ConfirmRequestSchema, { batchIds, generation: bookedUnder });
+      const request = toBinary(ConfirmRequestSchema, question);
       return fromBinary(ConfirmResponseSchema, (await nc.request(natsNames(prefix).confirm, request)).data);
     };
     const generation = notices[0]!.generation;
-    expect(await confirm(batches.map(({ batchId }) => batchId))).toMatchObject({
+    const batchIds = batches.map(({ batchId }) => batchId);
+    expect(await confirm(batchIds, generation)).toMatchObject({
       generation,
       allBooked: true,
     });
-    expect(await confirm([batches[0]!.batchId, Buffer.alloc(16, 9)])).toMatchObject({
+    expect(await confirm([batches[0]!.batchId, Buffer.alloc(16, 9)], generation)).toMatchObject({
       generation,
       allBooked: false,
     });
+
+    // Another generation that has all its invoices from before, then one of them booked anew.
     await client.query("truncate records");
-    expect((await confirm([])).generation).not.toBe(generation);
+    const next = await confirm(batchIds, generation);
+    expect(next.generation).not.toBe(generation);
+    expect(next.allBooked).toBe(true);
+    await client.query("delete from invoices where batch_id = $1", [
+      Buffer.from(batchIds[0]!).toString("hex"),
+    ]);
+    expect((await confirm(batchIds, generation)).allBooked).toBe(false);
+    await publish(batches[0]!);
+    await vi.waitFor(async () => expect(await count("invoices")).toBe(20), WAIT);
+    expect((await confirm(batchIds, generation)).allBooked).toBe(false);
+    expect((await confirm(batchIds, next.generation)).allBooked).toBe(true);
   });
 
   it("starts before its database is there, and says what it waits for", async () => {
     const url = new URL(database.url);
     await database.drop();
-    const store = prepareService((runtime) => createStore(config(), runtime));
+    const store = prepareService("store", (runtime) => createStore(config(), runtime));
     running.push(store);
     const started = store.service.start();
     await vi.waitFor(() => expect(store.status.waitingFor.join()).toContain("postgres: database"), WAIT);
@@ -158,8 +172,13 @@ describe("store", () => {
     await vi.waitFor(async () => expect(await messagesLeft()).toBe(0), WAIT);
     expect(await count("records")).toBe(100);
     expect(await count("invoices")).toBe(1);
-    expect(a.counter("verdict.stored") + b.counter("verdict.stored")).toBe(100);
-    expect(a.counter("batches.already_booked") + b.counter("batches.already_booked")).toBe(9);
+    expect(
+      a.meter.total("chowhound.records.verdicts", { "chowhound.verdict": "stored" }) +
+        b.meter.total("chowhound.records.verdicts", { "chowhound.verdict": "stored" }),
+    ).toBe(100);
+    expect(
+      a.meter.total("chowhound.batches.already_booked") + b.meter.total("chowhound.batches.already_booked"),
+    ).toBe(9);
   });
 
   it("takes nothing while it is paused, and catches up", async () => {

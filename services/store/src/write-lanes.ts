@@ -2,8 +2,10 @@ import type { RecordBatch } from "@chowhound/shared/contracts/chowhound/internal
 import { backoffMs, pause } from "@chowhound/shared/runtime/backoff";
 import type { Logger } from "@chowhound/shared/runtime/logger";
 import type { Delivery } from "@chowhound/shared/stream/stage-consumer";
+import type { Meter } from "@chowhound/shared/telemetry/meter";
 import { startWriteTrace } from "@chowhound/shared/telemetry/write-trace";
 import type { BatchGrouper, Weighed } from "./batch-grouper.ts";
+import { countCommit } from "./count-commit.ts";
 import type { IngestionWriter, WriteResult } from "./ingestion-writer.ts";
 import type { SinkHealth } from "./sink-health.ts";
 import { traceCommit } from "./trace-commit.ts";
@@ -21,8 +23,10 @@ export interface WriteLanesOptions {
   /** What waits for the sink gives up when this is aborted. */
   signal: AbortSignal;
   log: Logger;
+  meter: Meter;
   health: SinkHealth;
-  onCommitted(result: WriteResult): void;
+  /** @param batches in the order of the result's outcomes */
+  onCommitted(result: WriteResult, batches: readonly RecordBatch[]): void;
 }
 
 const GIVE_BACK_MS = 1_000;
@@ -45,6 +49,11 @@ export class WriteLanes {
   constructor(options: WriteLanesOptions) {
     this.#options = options;
     this.#free = [...options.writers];
+  }
+
+  /** Writers that are writing. */
+  get busy(): number {
+    return this.#options.writers.length - this.#free.length;
   }
 
   add(held: HeldBatch): void {
@@ -72,7 +81,7 @@ export class WriteLanes {
   }
 
   async #write(writer: IngestionWriter, group: readonly HeldBatch[]): Promise<void> {
-    const { signal, log, health, onCommitted } = this.#options;
+    const { signal, log, meter, health, onCommitted } = this.#options;
     const stages = group.map(({ delivery }) => delivery.trace);
     const trace = startWriteTrace(stages);
     const giveBack = (): void => {
@@ -86,18 +95,30 @@ export class WriteLanes {
       try {
         await writer.open();
         isOpen = true;
-        const result = await writer.write(group.map(({ batch }) => batch));
-        traceCommit(trace, stages, result);
+        const batches = group.map(({ batch }) => batch);
+        const startedMs = performance.now();
+        const result = await writer.write(batches);
+        meter.record("chowhound.write.duration", (performance.now() - startedMs) / 1000);
+        countCommit(meter, group, result);
+        traceCommit(
+          trace,
+          group.map(({ batch, delivery }) => ({ batch, trace: delivery.trace })),
+          result,
+        );
         for (const { delivery } of group) delivery.ack();
-        onCommitted(result);
+        onCommitted(result, batches);
         health.wrote(undefined);
         return;
       } catch (error) {
         const retryInMs = backoffMs(attempt);
         const why = (error as Error).message;
         health.wrote(why);
+        meter.count("chowhound.write.failures", 1);
         trace?.attemptFailed(isOpen ? "write_failed" : "not_connected");
-        log.warn({ why, batches: group.length, retryInMs }, "writing failed, trying again");
+        log.warn(
+          { why, batches: group.length, retryInMs, ...trace?.logFields },
+          "writing failed, trying again",
+        );
         if (isOpen && ++failuresWhileUp === MAX_FAILURES_WHILE_UP) return giveBack();
         if (!(await pause(retryInMs, signal))) return giveBack();
       }
