@@ -14,12 +14,12 @@ import { type AddressInfo, createServer, type Server, type Socket } from "node:n
 import { createInterface } from "node:readline";
 import { fromJsonString, toBinary } from "@bufbuild/protobuf";
 import { IngestionDataSchema } from "@chowhound/shared/contracts/chowhound/v1/ingestion_data";
-import { RecordOutcome } from "@chowhound/shared/contracts/chowhound/v1/ingestion_service";
+import { formatUuid } from "@chowhound/shared/record/uuid";
+import { reject } from "@chowhound/shared/record/validate-record";
 import { runService } from "@chowhound/shared/service/run-service";
 import { settings } from "../services/gateway/src/config.ts";
 import type { Accept, Ingestor } from "../services/gateway/src/ingestor.ts";
 import { createGateway } from "../services/gateway/src/service.ts";
-import { reject } from "../services/gateway/src/validate-record.ts";
 
 export class LinesOverTcp implements Ingestor {
   readonly name = "lines";
@@ -59,9 +59,11 @@ export class LinesOverTcp implements Ingestor {
 
   async #push(authorization: string, line: string): Promise<string> {
     try {
-      const { statuses } = await this.#accept!({ authorization, records: () => [toRecord(line)] });
-      const { outcome, uuid, reason, message } = statuses[0]!;
-      return outcome === RecordOutcome.ACCEPTED ? `accepted ${uuid}` : `rejected ${reason}: ${message}`;
+      const { records } = await this.#accept!({ authorization, records: () => [toRecord(line)] });
+      const record = records[0]!;
+      return record.kind === "accepted"
+        ? `accepted ${formatUuid(record.uuid)}`
+        : `rejected ${record.reason}: ${record.message}`;
     } catch (error) {
       // Accept rejects with CallError only: a documented reason, and a message for the producer.
       return `refused: ${(error as Error).message}`;

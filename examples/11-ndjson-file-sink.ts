@@ -56,10 +56,14 @@ export class NdjsonFileSink implements IngestionSink {
     };
   }
 
-  confirm(batchIds: readonly Uint8Array[]): Promise<{ generation: string; allBooked: boolean }> {
+  confirm(
+    batchIds: readonly Uint8Array[],
+    bookedUnder: string,
+  ): Promise<{ generation: string; allBooked: boolean }> {
     return this.#enqueue(async () => {
       const { generation, batchIds: known } = await this.#current();
-      return { generation, allBooked: batchIds.every((id) => known.has(toHex(id))) };
+      const allKnown = batchIds.every((id) => known.has(toHex(id)));
+      return { generation, allBooked: allKnown && bookedUnder === generation };
     });
   }
 

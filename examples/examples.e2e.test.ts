@@ -47,6 +47,7 @@ describe("the examples for producers", () => {
     ["01-push-json.ts", /"accepted": 1,\s+"rejected": 1.*missing_time/s, "greenhouse-1", 1],
     ["02-push-grpc.ts", /accepted 100, rejected 0/, "rack-7", 100],
     ["03-push-stream.ts", /accepted 5000 in all/, "field-station", 5000],
+    ["04-read-back.ts", /reading-24: 20\.4 °C.*(a page of 10.*){2}a page of 5/s, "harbour", 25],
   ])("%s lands its records", async (example, output, source, rows) => {
     expect(await run(example)).toMatch(output);
     await mesh.untilDrained();
@@ -72,7 +73,9 @@ describe("the examples for builders", () => {
       CHOWHOUND_GRPC_PORT: "0",
       CHOWHOUND_HTTP_PORT: "0",
     });
-    const gateway = await startService((runtime) => createGateway(config, runtime, [new LinesOverTcp(0)]));
+    const gateway = await startService("gateway", (runtime) =>
+      createGateway(config, runtime, [new LinesOverTcp(0)]),
+    );
     const [, port] = (gateway.service as Gateway).addresses.get("lines")!.split(":");
     const socket = connectTcp(Number(port), "127.0.0.1");
     await once(socket, "connect");
@@ -92,7 +95,7 @@ describe("the examples for builders", () => {
     expect(await ask(JSON.stringify(record))).toMatch(/^accepted [0-9a-f-]{36}$/);
     expect(await ask(JSON.stringify({ ...record, sourceType: "" }))).toMatch(/^rejected missing_field/);
     expect(await ask("nonsense")).toMatch(/^rejected malformed_record/);
-    expect(gateway.counter("accepted")).toBe(1);
+    expect(gateway.meter.total("chowhound.records.accepted")).toBe(1);
     socket.end();
     await gateway.drain();
   });
@@ -114,28 +117,43 @@ describe("the examples for builders", () => {
     };
     const batches = Array.from({ length: 5 }, () => sampleBatch({ records: [{}, {}] }));
 
-    const first = await startService((runtime) => createStore(config, runtime, new NdjsonFileSink(path)));
+    const first = await startService("store", (runtime) =>
+      createStore(config, runtime, new NdjsonFileSink(path)),
+    );
     for (const batch of batches) await publish(batch);
-    await vi.waitFor(() => expect(first.counter("verdict.stored")).toBe(10), { timeout: 10_000 });
+    await vi.waitFor(
+      () =>
+        expect(first.meter.total("chowhound.records.verdicts", { "chowhound.verdict": "stored" })).toBe(10),
+      { timeout: 10_000 },
+    );
     await first.drain();
     expect(await landed()).toBe(10);
 
     // A crash in the middle of a line: that batch was never acknowledged and comes again.
     const text = await readFile(path, "utf8");
     await writeFile(path, text.slice(0, -20));
-    const second = await startService((runtime) => createStore(config, runtime, new NdjsonFileSink(path)));
+    const second = await startService("store", (runtime) =>
+      createStore(config, runtime, new NdjsonFileSink(path)),
+    );
     for (const batch of batches) await publish(batch);
-    await vi.waitFor(() => expect(second.counter("batches.already_booked")).toBe(4), { timeout: 10_000 });
-    await vi.waitFor(() => expect(second.counter("verdict.stored")).toBe(2), { timeout: 10_000 });
+    await vi.waitFor(() => expect(second.meter.total("chowhound.batches.already_booked")).toBe(4), {
+      timeout: 10_000,
+    });
+    await vi.waitFor(
+      () =>
+        expect(second.meter.total("chowhound.records.verdicts", { "chowhound.verdict": "stored" })).toBe(2),
+      { timeout: 10_000 },
+    );
     expect(await landed()).toBe(10);
 
     // The file is taken away under a running store: its batches are not booked any more.
     const sink = new NdjsonFileSink(path);
     const ids = batches.map(({ batchId }) => batchId);
-    const before = await sink.confirm(ids);
+    const { generation } = await sink.confirm([], "");
+    const before = await sink.confirm(ids, generation);
     expect(before.allBooked).toBe(true);
     await rm(path);
-    const after = await sink.confirm(ids);
+    const after = await sink.confirm(ids, generation);
     expect(after.allBooked).toBe(false);
     expect(after.generation).not.toBe(before.generation);
     await sink.close();

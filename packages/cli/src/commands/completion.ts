@@ -1,0 +1,36 @@
+import { defineCommand } from "../command.ts";
+import { GET_COMPLETIONS } from "../complete.ts";
+
+const SCRIPTS = {
+  // Without _init_completion, which not every bash has. A candidate never has a blank.
+  bash: `_chow() {
+  local IFS=$'\\n'
+  COMPREPLY=($(SHELL=bash chow ${GET_COMPLETIONS} "\${COMP_WORDS[@]:0:COMP_CWORD+1}" 2>/dev/null))
+  COMPREPLY=($(compgen -W "\${COMPREPLY[*]}" -- "\${COMP_WORDS[COMP_CWORD]}"))
+}
+complete -o default -F _chow chow`,
+  zsh: `#compdef chow
+_chow() {
+  local -a candidates
+  candidates=("\${(@f)$(SHELL=zsh chow ${GET_COMPLETIONS} "\${(@)words[1,CURRENT]}" 2>/dev/null)}")
+  if [[ -n "\${candidates[1]}" ]]; then _describe chow candidates; else _files; fi
+}
+if [[ "\${zsh_eval_context[-1]}" == loadautofunc ]]; then _chow "$@"; else compdef _chow chow; fi`,
+} as const;
+
+export const command = defineCommand({
+  options: (yargs) =>
+    yargs.positional("shell", {
+      choices: ["bash", "zsh"] as const,
+      demandOption: true,
+      describe: "Which shell",
+    }),
+  examples: [
+    ["source <(chow completion bash)", "Now, in bash; add it to ~/.bashrc to keep it"],
+    ["source <(chow completion zsh)", "Now, in zsh, after compinit; add it to ~/.zshrc to keep it"],
+  ],
+  run: async ({ shell }, cli) => {
+    await cli.out.line(SCRIPTS[shell]);
+    return undefined;
+  },
+});

@@ -1,0 +1,18 @@
+import { AdminService } from "@chowhound/shared/contracts/chowhound/v1/admin_service";
+import { defineCommand } from "../command.ts";
+import { chooseProcesses, targetArgument } from "../mesh/choose-processes.ts";
+import { onEachProcess } from "../mesh/on-each-process.ts";
+import { stateOutcome } from "../mesh/process-status.ts";
+
+export const command = defineCommand({
+  options: (yargs) => targetArgument(yargs),
+  examples: [
+    ["chow pause store", "Every replica of the store; what is accepted meanwhile waits in the mesh"],
+    ["chow pause store/1f0c2b7e", "One replica; chow status shows the instances"],
+  ],
+  complete: (_words, cli) => cli.mesh.services(),
+  run: async ({ target }, cli) =>
+    onEachProcess(cli, await chooseProcesses(cli.mesh, target), async (process) =>
+      stateOutcome(await process.client(AdminService).pause({})),
+    ),
+});

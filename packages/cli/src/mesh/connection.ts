@@ -1,0 +1,80 @@
+import type { DescService } from "@bufbuild/protobuf";
+import { type Client, ConnectError, createClient, type Interceptor } from "@connectrpc/connect";
+import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
+
+/** One process, or one gateway, that calls go to. */
+export interface ConnectionOptions {
+  /** Such as "http://127.0.0.1:24690": gRPC over HTTP/2, with TLS where it is https. */
+  url: string;
+  /** The name on the certificate, where the URL has an IP address instead. */
+  serverName?: string;
+  /** Sent as `authorization: Bearer <key>`. */
+  key?: string;
+  /** Where the address came from, for errors. */
+  from: string;
+  /** Ends the calls in flight. */
+  signal: AbortSignal;
+}
+
+/** Makes clients of the services behind one address. */
+export interface Connection {
+  client<S extends DescService>(service: S): Client<S>;
+}
+
+/** Longer than any answer should take. Streams set `timeoutMs: 0`. */
+const CALL_TIMEOUT_MS = 30_000;
+
+const targets = new WeakMap<ConnectError, ConnectionOptions>();
+
+/** Where the call went that failed with this error. */
+export function targetOf(error: ConnectError): ConnectionOptions | undefined {
+  return targets.get(error);
+}
+
+/** Connects with the first call; idle, it keeps no process from ending. Every call rejects with a ConnectError that `targetOf` knows. */
+export function openConnection(options: ConnectionOptions): Connection {
+  const { url, serverName, key, signal } = options;
+  const sessionOptions = serverName === undefined ? {} : { servername: serverName };
+  const sessionManager = new Http2SessionManager(url, { pingIntervalMs: 20_000 }, sessionOptions);
+  const transport = createGrpcTransport({
+    baseUrl: url,
+    sessionManager,
+    defaultTimeoutMs: CALL_TIMEOUT_MS,
+    interceptors: [noteTarget(options), authorize(key), endWith(signal)],
+  });
+  return { client: (service) => createClient(service, transport) };
+}
+
+function authorize(key: string | undefined): Interceptor {
+  return (next) => (request) => {
+    if (key !== undefined) request.header.set("authorization", `Bearer ${key}`);
+    return next(request);
+  };
+}
+
+function endWith(signal: AbortSignal): Interceptor {
+  return (next) => (request) => next({ ...request, signal: AbortSignal.any([request.signal, signal]) });
+}
+
+function noteTarget(options: ConnectionOptions): Interceptor {
+  const noted = (reason: unknown): ConnectError => {
+    const error = ConnectError.from(reason);
+    targets.set(error, options);
+    return error;
+  };
+  async function* noting<T>(messages: AsyncIterable<T>): AsyncIterable<T> {
+    try {
+      yield* messages;
+    } catch (error) {
+      throw noted(error);
+    }
+  }
+  return (next) => async (request) => {
+    try {
+      const response = await next(request);
+      return response.stream ? { ...response, message: noting(response.message) } : response;
+    } catch (error) {
+      throw noted(error);
+    }
+  };
+}

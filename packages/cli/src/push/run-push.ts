@@ -1,0 +1,150 @@
+import type { Readable } from "node:stream";
+import {
+  type IngestStreamRequest,
+  type IngestStreamResponse,
+  type Receipt,
+  RecordOutcome,
+} from "@chowhound/shared/contracts/chowhound/v1/ingestion_service";
+import type { Batch, Origin, OutgoingRecord } from "./batch.ts";
+import { collectBatches } from "./collect-batches.ts";
+import type { CsvOptions } from "./csv-record.ts";
+import { encodeRecord, type RecordDefaults } from "./encode-record.ts";
+import { createSplitter, type Format, type Input, openInput } from "./input.ts";
+import type { LineFile } from "./line-file.ts";
+import type { PushState } from "./push-state.ts";
+import { type Retry, sendBatches } from "./send-batches.ts";
+import type { Rejection, SourceRecord } from "./source-record.ts";
+import type { Tally } from "./tally.ts";
+
+export interface PushOptions {
+  /** Paths; "-" is standard input. */
+  files: readonly string[];
+  stdin: Readable;
+  format?: Format | undefined;
+  csv: Partial<CsvOptions>;
+  defaults: RecordDefaults;
+  tally: Tally;
+  /** Opens an IngestStream call; undefined: nothing is sent. */
+  open?:
+    | ((
+        requests: AsyncIterable<IngestStreamRequest>,
+        signal: AbortSignal,
+      ) => AsyncIterable<IngestStreamResponse>)
+    | undefined;
+  maxRetryMs: number;
+  failFast: boolean;
+  state?: PushState | undefined;
+  /** Rejected records, with what they said. */
+  rejectedFile?: LineFile | undefined;
+  receiptsFile?: LineFile | undefined;
+  /** Told before a file is read. */
+  onInput(input: Input): void;
+  onRejected(file: string, line: number, rejection: Rejection): void;
+  onRetry(retry: Retry): void;
+  /** Aborted: reads no more, finishes what is in flight. */
+  stop: AbortSignal;
+  /** Aborted: gives up what is in flight. */
+  giveUp: AbortSignal;
+}
+
+/**
+ * Reads the files and pushes their records. Resolves when each has been answered, or those that were in flight when `stop` was
+ * aborted or, with `failFast`, a record was rejected. Returns whether the end of the last file was reached.
+ *
+ * @throws {UsageError} where a file can't be read @throws {ConnectError} where the mesh can't be reached for too long
+ */
+export async function runPush(options: PushOptions): Promise<boolean> {
+  const { files, tally, state, rejectedFile, receiptsFile, open } = options;
+  const failed = new AbortController();
+  const stop = AbortSignal.any([options.stop, failed.signal]);
+  let isAllRead = false;
+  let isComplete = false;
+
+  const reject = (origin: Origin, rejection: Rejection): void => {
+    tally.reject(rejection.reason);
+    const { reason, field, message } = rejection;
+    const file = files[origin.input]!;
+    rejectedFile?.write({ file, line: origin.line, reason, field, message, text: origin.raw.toString() });
+    options.onRejected(file, origin.line, rejection);
+    if (options.failFast) failed.abort();
+  };
+
+  const encode = (source: SourceRecord, input: number): OutgoingRecord | undefined => {
+    const { line, endBytes, raw } = source;
+    const origin = { input, line, endBytes, raw };
+    const encoded = "json" in source ? encodeRecord(source.json, options.defaults) : source.rejection;
+    if (encoded instanceof Uint8Array) return { bytes: encoded, origin };
+    reject(origin, encoded);
+    return undefined;
+  };
+
+  async function* records(): AsyncGenerator<OutgoingRecord[], void> {
+    for (const [index, name] of files.entries()) {
+      const from = state?.from;
+      if (from !== undefined && index < from.input) continue;
+      const skipBytes = from?.input === index ? from.endBytes : 0;
+      const input = await openInput(name, { stdin: options.stdin, format: options.format });
+      options.onInput(input);
+      const splitter = createSplitter(input, options.csv);
+      const encodeAll = (found: readonly SourceRecord[]): OutgoingRecord[] => {
+        const encoded: OutgoingRecord[] = [];
+        for (const source of found) {
+          if (stop.aborted) break;
+          const record = source.endBytes > skipBytes ? encode(source, index) : undefined;
+          if (record !== undefined) encoded.push(record);
+        }
+        return encoded;
+      };
+      try {
+        for await (const chunk of input.bytes) {
+          yield encodeAll(splitter.push(chunk));
+          await rejectedFile?.flush();
+          if (stop.aborted) return;
+        }
+      } finally {
+        input.close();
+      }
+      yield encodeAll(splitter.end());
+      if (stop.aborted) return;
+    }
+    isAllRead = true;
+  }
+
+  const onReceipt = async ({ records }: Batch, receipt: Receipt): Promise<void> => {
+    tally.receive(receipt);
+    for (const [i, { outcome, reason, field, message }] of receipt.statuses.entries()) {
+      if (outcome === RecordOutcome.REJECTED)
+        reject(records[i]!.origin, { reason: reason as Rejection["reason"], field, message });
+    }
+    const [first, last] = [records[0]!.origin, records.at(-1)!.origin];
+    receiptsFile?.write({
+      receipt_id: receipt.receiptId,
+      file: files[first.input]!,
+      first_line: first.line,
+      last_line: last.line,
+      accepted: receipt.accepted,
+      rejected: receipt.rejected,
+    });
+    await state?.advance({ input: last.input, endBytes: last.endBytes });
+  };
+
+  const batches = collectBatches(records());
+  try {
+    const isExhausted =
+      open === undefined
+        ? await countBatches(batches, tally)
+        : await sendBatches({ ...options, open, batches, onReceipt, stop });
+    isComplete = isAllRead && isExhausted;
+    if (isComplete) await state?.remove();
+    return isComplete;
+  } finally {
+    if (!isComplete) await state?.save();
+    await rejectedFile?.flush();
+    await receiptsFile?.flush();
+  }
+}
+
+async function countBatches(batches: AsyncIterable<Batch>, tally: Tally): Promise<true> {
+  for await (const { records } of batches) tally.accepted += records.length;
+  return true;
+}
