@@ -23,10 +23,13 @@ export interface RecordRange {
 }
 
 /** The requests of a load, encoded: the same bytes for the same range, on every machine. */
-export function encodeRequests({ first, count, revision }: RecordRange): Uint8Array[] {
+export function encodeRequests(
+  { first, count, revision }: RecordRange,
+  callRecords: number = CALL_RECORDS,
+): Uint8Array[] {
   const requests: Uint8Array[] = [];
-  for (let sent = 0; sent < count; sent += CALL_RECORDS) {
-    const length = Math.min(CALL_RECORDS, count - sent);
+  for (let sent = 0; sent < count; sent += callRecords) {
+    const length = Math.min(callRecords, count - sent);
     const records = Array.from({ length }, (_, i) => benchRecord(first + sent + i, revision));
     requests.push(toBinary(IngestRequestSchema, create(IngestRequestSchema, { records })));
   }

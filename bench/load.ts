@@ -26,12 +26,22 @@ const MAX_ATTEMPTS = 100;
 const RETRY_MS = 250;
 const CALL_TIMEOUT_MS = 30_000;
 
-/** A producer as they should be: sends batches, reads the receipts, and sends again what it is asked to. */
-export function createProducer({ grpc, key }: { grpc: string; key: string }): Producer {
+export interface ProducerOptions {
+  grpc: string;
+  key: string;
+  callsInFlight?: number;
+}
+
+/**
+ * A producer as they should be: sends batches, reads the receipts, and sends again what it is asked to. It has a connection of its
+ * own.
+ */
+export function createProducer({ grpc, key, callsInFlight = CALLS_IN_FLIGHT }: ProducerOptions): Producer {
   const definition = grpcServiceDefinition(IngestionService, { rawBytes: true });
   const client = new (makeClientConstructor(definition, IngestionService.typeName))(
     grpc,
     credentials.createInsecure(),
+    { "grpc.use_local_subchannel_pool": 1 },
   );
   const metadata = new Metadata();
   metadata.set("authorization", `Bearer ${key}`);
@@ -65,7 +75,7 @@ export function createProducer({ grpc, key }: { grpc: string; key: string }): Pr
     const lane = async (): Promise<void> => {
       for (const request of waiting) await ingestUntilTaken(request);
     };
-    await Promise.all(Array.from({ length: CALLS_IN_FLIGHT }, lane));
+    await Promise.all(Array.from({ length: callsInFlight }, lane));
     return receipts;
   };
   return { send, close: () => client.close() };

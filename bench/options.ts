@@ -1,7 +1,10 @@
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 
+export const SCENARIOS = ["loads", "tracing"] as const;
+
 export interface BenchOptions {
+  scenario: (typeof SCENARIOS)[number];
   /** Of one load. */
   records: number;
   rounds: number;
@@ -15,16 +18,20 @@ export class UsageError extends Error {
   override readonly name = "UsageError";
 }
 
-export const help = `Measures a whole mesh on this machine, as it ships: durable, with validation, keys, dedup and the books. Each
-round has a fresh mesh, in the temporary directory (TMPDIR), and lands
-  fresh     new records
-  copy      the rows of "fresh", by one \\copy of psql into a table with the same rows before and the same indexes
-  resent    the same records once more
-  updates   newer versions of them
+export const help = `Measures a whole mesh on this machine, as it ships: durable, with validation, keys, dedup and the books, in the
+temporary directory (TMPDIR). Scenarios:
+  loads     each round has a fresh mesh and lands
+              fresh     new records
+              copy      the rows of "fresh", by one \\copy of psql into a table with the same rows before and the same indexes
+              resent    the same records once more
+              updates   newer versions of them
+  tracing   each round lands new records on four fresh meshes, in turn: tracing not configured; configured, with a ratio of
+            0, of 1 % and of 100 %, and spans going to a receiver that is a process of its own
 Exit code 1 if the books don't close.
 
   npm run bench -- [flags]
 
+  --scenario S    loads or tracing (default loads)
   --records N     records of a load (default 100000)
   --rounds N      rounds (default 3)
   --quick         one round of 20000
@@ -38,6 +45,7 @@ export function parseBenchOptions(args: readonly string[]): BenchOptions | undef
   const values = parseFlags(args);
   if (values.help) return undefined;
   return {
+    scenario: parseScenario(values.scenario ?? "loads"),
     records: parseCount("records", values.records ?? (values.quick ? "20000" : "100000"), 5_000_000),
     rounds: parseCount("rounds", values.rounds ?? (values.quick ? "1" : "3"), 100),
     json: values.json,
@@ -51,6 +59,7 @@ function parseFlags(args: readonly string[]) {
     return parseArgs({
       args: [...args],
       options: {
+        scenario: { type: "string" },
         records: { type: "string" },
         rounds: { type: "string" },
         profile: { type: "string" },
@@ -62,6 +71,12 @@ function parseFlags(args: readonly string[]) {
   } catch (error) {
     throw new UsageError((error as Error).message.split("\n")[0]);
   }
+}
+
+function parseScenario(value: string): BenchOptions["scenario"] {
+  const scenario = SCENARIOS.find((name) => name === value);
+  if (scenario !== undefined) return scenario;
+  throw new UsageError(`--scenario: ${JSON.stringify(value)} is none of ${SCENARIOS.join(", ")}`);
 }
 
 function parseCount(flag: string, value: string, max: number): number {

@@ -1,4 +1,5 @@
-import type { Measurement, Round } from "./run-round.ts";
+import type { Measurement } from "./measure-load.ts";
+import type { Round } from "./run-round.ts";
 
 /** Over the rounds. */
 export interface Figure {
@@ -10,52 +11,87 @@ export interface Figure {
 /** One column of the table. */
 export interface ColumnSummary {
   recordsPerSecond: Figure;
-  /** To the copy of the same round. */
-  speedToCopy: Figure;
+  /** To the baseline of the same round. */
+  speedToBaseline: Figure;
   /** Microseconds per record by process, and "all" of them; empty where it can't be measured. */
   cpuPerRecordUs: Record<string, Figure>;
+  /** All of it, to that of the baseline of the same round. */
+  cpuToBaseline: Figure | undefined;
   /** Kept busy by those processes, and by everything else on the machine. */
   cores: Figure | undefined;
   coresElsewhere: Figure | undefined;
 }
 
-export type Summary = Record<keyof Round, ColumnSummary>;
+export type Summary<Column extends string> = Record<Column, ColumnSummary>;
 
-const COLUMNS = ["fresh", "resent", "updates", "copy"] as const satisfies readonly (keyof Round)[];
-const PROCESSES = ["producer", "gateway", "enricher", "dedup", "store", "nats", "postgres", "all"];
+/** What the columns of a table are called, and the rows that compare with the baseline. */
+export interface TableTitles<Column extends string> {
+  columns: Record<Column, string>;
+  speed: string;
+  /** Left out: no row compares CPU. */
+  cpu?: string;
+}
 
-export function summarize(rounds: readonly Round[]): Summary {
-  const column = (name: keyof Round): ColumnSummary => {
+const PROCESSES = [
+  "producer",
+  "gateway",
+  "enricher",
+  "dedup",
+  "store",
+  "nats",
+  "postgres",
+  "receiver",
+  "all",
+];
+
+/** @param baseline the column that the others are compared with, round by round */
+export function summarize<Column extends string>(
+  rounds: readonly Record<Column, Measurement>[],
+  columns: readonly Column[],
+  baseline: Column,
+): Summary<Column> {
+  const column = (name: Column): ColumnSummary => {
+    const over = (value: (measurement: Measurement, baseline: Measurement) => number): Figure =>
+      figure(rounds.map((round) => value(round[name], round[baseline])));
     const isMeasured = rounds.every((round) => round[name].cpuUs !== undefined);
     const processes = isMeasured
       ? PROCESSES.filter((process) => process === "all" || process in rounds[0]![name].cpuUs!)
       : [];
     return {
-      recordsPerSecond: figure(rounds.map((round) => speed(round[name]))),
-      speedToCopy: figure(rounds.map((round) => speed(round[name]) / speed(round.copy))),
+      recordsPerSecond: over(speed),
+      speedToBaseline: over((measurement, base) => speed(measurement) / speed(base)),
       cpuPerRecordUs: Object.fromEntries(
-        processes.map((process) => [process, figure(rounds.map((round) => cpu(round[name], process)))]),
+        processes.map((process) => [process, over((measurement) => cpu(measurement, process))]),
       ),
-      cores: isMeasured ? figure(rounds.map((round) => cores(round[name]))) : undefined,
-      coresElsewhere: isMeasured ? figure(rounds.map((round) => coresElsewhere(round[name]))) : undefined,
+      cpuToBaseline: isMeasured
+        ? over((measurement, base) => cpu(measurement, "all") / cpu(base, "all"))
+        : undefined,
+      cores: isMeasured ? over(cores) : undefined,
+      coresElsewhere: isMeasured ? over(coresElsewhere) : undefined,
     };
   };
-  return Object.fromEntries(COLUMNS.map((name) => [name, column(name)])) as Summary;
+  return Object.fromEntries(columns.map((name) => [name, column(name)])) as Summary<Column>;
 }
 
 /** A Markdown table: the medians and, with several rounds, the least and the greatest. */
-export function renderTable(summary: Summary, copyTitle: string): string {
+export function renderTable<Column extends string>(
+  summary: Summary<Column>,
+  titles: TableTitles<Column>,
+): string {
+  const columns = Object.keys(summary) as Column[];
   const row = (title: string, cell: (column: ColumnSummary) => string): string[] => [
     title,
-    ...COLUMNS.map((name) => cell(summary[name])),
+    ...columns.map((name) => cell(summary[name])),
   ];
-  const measured = PROCESSES.filter((process) => process in summary.fresh.cpuPerRecordUs);
+  const measured = PROCESSES.filter((process) =>
+    columns.some((name) => process in summary[name].cpuPerRecordUs),
+  );
   const rows = [
-    ["", ...COLUMNS.map((name) => (name === "copy" ? copyTitle : name))],
+    ["", ...columns.map((name) => titles.columns[name])],
     row("records/s", ({ recordsPerSecond }) =>
       render(recordsPerSecond, (n) => Math.round(n).toLocaleString("en")),
     ),
-    row("speed, of the copy's", ({ speedToCopy }) => render(speedToCopy, (n) => n.toFixed(2))),
+    row(titles.speed, ({ speedToBaseline }) => render(speedToBaseline, (n) => n.toFixed(2))),
     ...measured.map((process) =>
       row(`${process}, µs CPU/record`, ({ cpuPerRecordUs }) => {
         const spent = cpuPerRecordUs[process];
@@ -65,6 +101,9 @@ export function renderTable(summary: Summary, copyTitle: string): string {
     ...(measured.length === 0
       ? []
       : [
+          ...(titles.cpu === undefined
+            ? []
+            : [row(titles.cpu, ({ cpuToBaseline }) => render(cpuToBaseline!, (n) => n.toFixed(3)))]),
           row("cores busy with it", ({ cores }) => render(cores!, (n) => n.toFixed(1))),
           row("with anything else", ({ coresElsewhere }) => render(coresElsewhere!, (n) => n.toFixed(1))),
         ]),

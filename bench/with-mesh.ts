@@ -8,19 +8,23 @@ import { removePostgresData } from "@chowhound/local/postgres";
 export interface WithMeshOptions {
   /** The services write their CPU profiles to `directory`, as `<label>-<service>.cpuprofile`. */
   profile: { directory: string; label: string } | undefined;
+  /** Settings of all services. */
+  env?: Readonly<Record<string, string>>;
   /** Aborted: the start is given up. */
   signal: AbortSignal;
 }
 
 /** Runs `action` with a fresh mesh in a temporary directory; stops and removes both, whatever happens. */
 export async function withMesh<T>(
-  { profile, signal }: WithMeshOptions,
+  { profile, env: common = {}, signal }: WithMeshOptions,
   action: (mesh: Mesh, dataDir: string) => Promise<T>,
 ): Promise<T> {
   const dataDir = await mkdtemp(join(tmpdir(), "chowhound-bench-"));
   // PostgreSQL may have to run as another user, who has to get through.
   await chmod(dataDir, 0o711);
-  const env = Object.fromEntries(SERVICES.map((service) => [service, profileEnv(service, profile)]));
+  const env = Object.fromEntries(
+    SERVICES.map((service) => [service, { ...common, ...profileEnv(service, profile) }]),
+  );
   let mesh: Mesh | undefined;
   try {
     mesh = await startMesh({ dataDir, env, signal, log: () => {} });

@@ -4,9 +4,11 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { createGrpcClient } from "@chowhound/local/grpc-client";
 import { SERVICES } from "@chowhound/local/mesh-service";
 import { IngestionService, type Receipt } from "@chowhound/shared/contracts/chowhound/v1/ingestion_service";
+import { QueryService } from "@chowhound/shared/contracts/chowhound/v1/query_service";
 import { createClient } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcTransport } from "@connectrpc/connect-node";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { deadLettersAt } from "./dead-letter-calls.ts";
 import { type MeshUnderTest, note, type RecordInit, startMeshUnderTest } from "./mesh-under-test.ts";
 import { type OtlpReceiver, type ReceivedSpan, startOtlpReceiver } from "./otlp-receiver.ts";
 
@@ -27,6 +29,13 @@ const hops = (method: string) => [
   ["chowhound-dedup", "send chowhound-unique", PRODUCER],
   ["chowhound-store", "process chowhound-unique", CONSUMER],
   ["chowhound-store", "COMMIT", CLIENT],
+];
+
+/** Every hop of a replay; from RAW on it goes as a call does. */
+const REPLAY_HOPS = [
+  ["chowhound-store", "chowhound.v1.DeadLetterService/ReplayDeadLetters", SERVER],
+  ["chowhound-store", "send chowhound-raw", PRODUCER],
+  ...hops("Ingest").slice(2),
 ];
 
 let receiver: OtlpReceiver;
@@ -65,6 +74,23 @@ async function ingest({ traceparent }: ClientSpan, records: RecordInit[]): Promi
   } finally {
     client.close();
   }
+}
+
+/** While the database refuses new rows with this text. */
+async function refusing(data: string, run: () => Promise<void>): Promise<void> {
+  await mesh.books.query(`alter table records add constraint refused check (data <> '${data}') not valid`);
+  try {
+    await run();
+  } finally {
+    await mesh.books.query("alter table records drop constraint refused");
+  }
+}
+
+/** Replays what died of one source, below an operator's span. */
+async function replay(sourceId: string, { traceparent }: ClientSpan): Promise<void> {
+  const letters = deadLettersAt(mesh.endpoints.admin.store!);
+  await letters.replay({ by: { case: "filter", value: { sourceId } } }, { traceparent });
+  letters.close();
 }
 
 const spansOf = (traceId: string): ReceivedSpan[] =>
@@ -224,9 +250,69 @@ describe("INV-8: every hop of a sampled call is in one trace", () => {
     await allSent();
     expect(JSON.stringify(receiver.spans)).not.toContain("secret");
   });
+
+  it("for a record that the database refuses, told by the store", async () => {
+    await refusing("poison", async () => {
+      const client = clientSpan();
+      const source = { sourceId: "refused" };
+      await ingest(client, [note("good", "fine", 1, source), note("bad", "poison", 1, source)]);
+      const path = await wholeWay(client);
+      const told = path.flatMap(({ name, events }) => events.map((event) => [name, event]));
+      const attributes = { "chowhound.reason": "value_refused_by_database", "chowhound.records": 1 };
+      expect(told).toEqual([["process chowhound-unique", { name: "records.dead_lettered", attributes }]]);
+    });
+  });
+
+  it("for a replay, from the operator's span to the commit, with a link to where the record came from", async () => {
+    const [producer, operator] = [clientSpan(), clientSpan()];
+    const source = { sourceId: "replayed" };
+    await refusing("poison", async () => {
+      await ingest(producer, [note("a", "poison", 1, source), note("b", "poison", 1, source)]);
+      await wholeWay(producer);
+    });
+    await replay("replayed", operator);
+    const path = await wholeWay(operator, REPLAY_HOPS);
+    expect(path[0]!.attributes).toMatchObject({
+      "rpc.method": "chowhound.v1.DeadLetterService/ReplayDeadLetters",
+      "chowhound.dead_letters.published": 2,
+    });
+    expect(path[1]!.links).toEqual([{ traceId: producer.traceId, spanId: producer.spanId }]);
+    expect(path.at(-2)!.attributes).toMatchObject({ "chowhound.records": 2 });
+    await allSent();
+    expect(spansOf(operator.traceId)).toHaveLength(path.length);
+    expect(await traceIdsOf("replayed")).toEqual([operator.traceId]);
+  });
+
+  it("and a replay that is not sampled leaves a record its own trace id", async () => {
+    const producer = clientSpan();
+    await refusing("poison", async () => {
+      await ingest(producer, [note("a", "poison", 1, { sourceId: "replayed-unseen" })]);
+      await wholeWay(producer);
+    });
+    const before = await allSent();
+    await replay("replayed-unseen", clientSpan("00"));
+    expect(await traceIdsOf("replayed-unseen")).toEqual([producer.traceId]);
+    expect(await allSent()).toBe(before);
+  });
 });
 
 describe("the gateway's span", () => {
+  it("is there for queries, too, also for one that fails", async () => {
+    const client = clientSpan();
+    const transport = createGrpcTransport({ baseUrl: `http://${mesh.endpoints.grpc}` });
+    const queries = createClient(QueryService, transport);
+    const headers = headersOf(client);
+    await queries.listRecords({ sourceType: "none" }, { headers });
+    await queries.getRecord({}, { headers }).catch(() => {});
+    await vi.waitFor(() => {
+      const spans = spansOf(client.traceId).map(({ name, kind, isError }) => ({ name, kind, isError }));
+      expect(spans).toEqual([
+        { name: "chowhound.v1.QueryService/ListRecords", kind: SERVER, isError: false },
+        { name: "chowhound.v1.QueryService/GetRecord", kind: SERVER, isError: true },
+      ]);
+    }, WAIT);
+  });
+
   it("counts rejected records by reason", async () => {
     const client = clientSpan();
     const good = note("good", "fine", 1, { sourceId: "rejected" });
@@ -290,6 +376,6 @@ it("a collector that is away holds up neither records nor the end of a process",
   await mesh.stop();
   expect(performance.now() - startedMs).toBeLessThan(8_000);
   const gateway = await readFile(logs.find((file) => file.endsWith("gateway.log"))!, "utf8");
-  expect(gateway).toContain('"message":"the last spans could not be sent"');
+  expect(gateway).toContain('"message":"the last spans and metrics could not be sent"');
   expect(gateway).toContain('"message":"drained"');
 });

@@ -1,0 +1,26 @@
+import type { History } from "./history.ts";
+import type { HistoryEvent } from "./model-mesh.ts";
+
+/**
+ * Histories that once ended badly, each shrunk to what it takes. They are tried first, every time. What `pick` means
+ * depends on what can happen at that point, so a change of the model may make one of them harmless: the mutants tell.
+ */
+
+const goOn = (...picks: number[]): HistoryEvent[] => picks.map((pick) => ({ kind: "go on", pick }));
+
+/**
+ * An enricher is killed between publishing and acknowledging, so there are two copies of one batch. The first is
+ * committed; from the second dedup drops the record. The database is restored to before both, and the second copy books
+ * the batch, empty. Then the record is sent again.
+ */
+export const BOOKED_ANEW_AND_EMPTY: History = {
+  calls: [{ tenant: 0, records: [{ key: 1, version: 1, content: 1, uuid: 0 }] }],
+  events: [
+    { kind: "send", pick: 0 },
+    ...goOn(0, 41, 513, 58, 257, 0, 61),
+    { kind: "kill", pick: 794 },
+    ...goOn(22, 125, ...Array.from({ length: 10 }, () => 0)),
+    { kind: "restore", pick: 0 },
+  ],
+  uuidsNameOneKey: true,
+};

@@ -1,0 +1,26 @@
+import type { Candidate } from "../../services/store/src/settle-records.ts";
+
+/** The rules that keep the books closed and the table whole, each of which a mutant can break. */
+export interface Rules {
+  /** A stage acknowledges upstream after it has published, the store after it has committed. */
+  acknowledges: "afterwards" | "beforehand";
+  /** What dedup takes for evidence: what the store reports committed, or what it has itself passed on. */
+  evidence: "committed" | "published";
+  /** Whether dedup drops only on the word of the database that it has now. */
+  asksTheDatabase: boolean;
+  /** Whether a batch counts as evidence of a history only if it came along with the database, not if it was booked anew. */
+  countsOnlyWhatCameAlong: boolean;
+  /** Whether the store claims a batch by its id and skips one that it has. */
+  claims: boolean;
+  /** How the store sees a record when it compares it with others. */
+  ordersBy(record: Candidate): Candidate;
+}
+
+export const REAL_RULES: Rules = {
+  acknowledges: "afterwards",
+  evidence: "committed",
+  asksTheDatabase: true,
+  countsOnlyWhatCameAlong: true,
+  claims: true,
+  ordersBy: (record) => record,
+};

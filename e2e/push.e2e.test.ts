@@ -1,0 +1,192 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync } from "node:fs";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { findNode } from "@chowhound/local/node-binary";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { type MeshUnderTest, startMeshUnderTest } from "./mesh-under-test.ts";
+
+const main = join(import.meta.dirname, "..", "packages", "cli", "src", "main.ts");
+const WAIT = { timeout: 30_000, interval: 20 };
+
+let mesh: MeshUnderTest;
+let cwd: string;
+beforeAll(async () => {
+  mesh = await startMeshUnderTest();
+  cwd = await mkdtemp(join(tmpdir(), "chow-push-"));
+}, 120_000);
+afterAll(async () => {
+  await mesh.remove();
+  await rm(cwd, { recursive: true, force: true });
+});
+
+interface Chow {
+  child: ChildProcess;
+  /** Resolves when it has ended. */
+  ended: Promise<{ code: number | null; stdout: string; stderr: string }>;
+}
+
+/** @param stdin what is piped in; null: it stays open */
+function run(command: string, args: readonly string[], stdin: string | null = ""): Chow {
+  const { grpc, key, admin } = mesh.endpoints;
+  const child = spawn(command, args, {
+    cwd,
+    env: {
+      PATH: process.env.PATH,
+      CHOWHOUND_GATEWAY: grpc,
+      CHOWHOUND_KEY: key,
+      CHOWHOUND_ADMIN: Object.entries(admin)
+        .map(([service, address]) => `${service}=${address}`)
+        .join(),
+    },
+  });
+  let stdout = "";
+  let stderr = "";
+  child.stdout.on("data", (chunk) => (stdout += chunk));
+  child.stderr.on("data", (chunk) => (stderr += chunk));
+  if (stdin !== null) child.stdin.end(stdin);
+  const ended = once(child, "close").then(([code]) => ({ code: code as number | null, stdout, stderr }));
+  return { child, ended };
+}
+
+const chow = (args: readonly string[], stdin?: string | null): Chow =>
+  run(findNode(), [main, ...args], stdin);
+
+/** On a terminal of its own, 100 columns wide; what is written to its stdin are keys. */
+const chowOnTerminal = (args: string): Chow =>
+  run("script", ["-qec", `stty cols 100 rows 24; ${findNode()} ${main} ${args}`, "/dev/null"], null);
+const hasScript = process.platform === "linux" && existsSync("/usr/bin/script");
+
+/** So many records of one source, one a line. */
+function ndjson(source: string, count: number): string {
+  const lines = Array.from({ length: count }, (_, i) =>
+    JSON.stringify({
+      source_type: "note",
+      source_id: source,
+      data_id: `${i + 1}`,
+      data: "pushed",
+      updated_at: "2026-01-01T00:00:00Z",
+    }),
+  );
+  return `${lines.join("\n")}\n`;
+}
+
+async function dataIds(source: string): Promise<string[]> {
+  await mesh.untilDrained();
+  const rows = await mesh.books.query<{ data_id: string }>(
+    "select data_id from records where source_id = $1 order by data_id",
+    [source],
+  );
+  return rows.map((row) => row.data_id);
+}
+
+describe("chow push", () => {
+  it("goes on after kill -9 in the middle of a file, through a restart of the gateway, and lands every line once", async () => {
+    const count = 40_000;
+    await writeFile(join(cwd, "big.ndjson"), ndjson("resumed", count));
+    const args = ["push", "big.ndjson", "--state", "big.state", "--receipts", "big.receipts", "--json"];
+    const killed = chow(args);
+    await vi.waitFor(() => expect(existsSync(join(cwd, "big.state"))).toBe(true), WAIT);
+    killed.child.kill("SIGKILL");
+    expect((await killed.ended).code).toBeNull();
+    const receipts = () => readFile(join(cwd, "big.receipts"), "utf8");
+    const { length } = await receipts();
+
+    const resumed = chow(args);
+    await vi.waitFor(async () => expect((await receipts()).length).toBeGreaterThan(length), WAIT);
+    await mesh.process("gateway").restart();
+    const { code, stdout, stderr } = await resumed.ended;
+    expect(stderr).toContain("Going on where the last push ended");
+    expect(stderr).toContain("Trying again in");
+    const { complete, accepted } = JSON.parse(stdout) as { complete: boolean; accepted: number };
+    expect([code, complete]).toEqual([0, true]);
+    expect(accepted).toBeGreaterThan(0);
+    expect(accepted).toBeLessThan(count);
+    expect(existsSync(join(cwd, "big.state"))).toBe(false);
+    expect(await dataIds("resumed")).toHaveLength(count);
+  }, 120_000);
+
+  it("tells the file's line of each rejected record, keeps it to be mended, and exits with 1", async () => {
+    const csv = [
+      "data_id,data,updated_at,shelf",
+      '1,"two\nlines",2026-01-01T00:00:00Z,left',
+      "2,too few",
+      "3,no time,,",
+      '4,5" pipe,2026-01-01T00:00:00Z,',
+      "5,fine,2026-01-01T00:00:00Z,right",
+      `${"6".repeat(2000)},refused by the gateway,2026-01-01T00:00:00Z,`,
+    ].join("\r\n");
+    const flags = ["--format", "csv", "--source-type", "note", "--source-id", "csv"];
+    const pushed = await chow(["push", "-", ...flags, "--rejected", "rejected.ndjson"], csv).ended;
+    expect(pushed.code).toBe(1);
+    expect(pushed.stdout).toContain("2 accepted, 4 rejected");
+    expect(pushed.stderr).toContain("-:4: rejected (malformed_record): 2 cells, but the header has 4");
+    const rejected = (await readFile(join(cwd, "rejected.ndjson"), "utf8")).trim().split("\n");
+    expect(
+      rejected.map((line) => JSON.parse(line)).map(({ line, reason, field }) => [line, reason, field]),
+    ).toEqual([
+      [4, "malformed_record", ""],
+      [5, "missing_time", "updated_at"],
+      [6, "malformed_record", ""],
+      [8, "field_too_long", "data_id"],
+    ]);
+    expect(JSON.parse(rejected[2]!).text).toBe('4,5" pipe,2026-01-01T00:00:00Z,');
+    expect(await dataIds("csv")).toEqual(["1", "5"]);
+    expect(
+      await mesh.books.query("select data, metadata from records where source_id = 'csv' and data_id = '1'"),
+    ).toEqual([{ data: "two\nlines", metadata: { shelf: "left" } }]);
+  });
+
+  it("sends nothing on a dry run", async () => {
+    await writeFile(join(cwd, "dry.ndjson"), `${ndjson("dry", 3)}{"data":1}\n`);
+    const { code, stdout } = await chow(["push", "dry.ndjson", "--dry-run", "--json"]).ended;
+    expect([code, JSON.parse(stdout)]).toMatchObject([1, { accepted: 3, rejected: 1, dry_run: true }]);
+    expect(await dataIds("dry")).toEqual([]);
+  });
+
+  it("pushes lines as they come, and what is in flight at Ctrl-C", async () => {
+    const { child, ended } = chow(["push", "-", "--json"], null);
+    child.stdin!.write(ndjson("live", 2));
+    await vi.waitFor(async () => expect(await dataIds("live")).toHaveLength(2), WAIT);
+    child.kill("SIGINT");
+    const { code, stdout } = await ended;
+    expect([code, JSON.parse(stdout)]).toMatchObject([130, { accepted: 2, complete: false }]);
+  });
+
+  it.skipIf(!hasScript)("draws a bar on a terminal and takes it away", async () => {
+    await writeFile(join(cwd, "bar.ndjson"), ndjson("bar", 10_000));
+    const { code, stdout } = await chowOnTerminal("push bar.ndjson").ended;
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/█░* +\d+% {2}[\d,]+ accepted {2}0 rejected/);
+    expect(
+      stdout
+        .trim()
+        .split("\n")
+        .some((line) => line.includes("10,000 accepted, 0 rejected in")),
+    ).toBe(true);
+  });
+});
+
+describe("chow top", () => {
+  it("shows every process and what became of records", async () => {
+    const { code, stdout } = await chow(["top", "--once"]).ended;
+    expect(code).toBe(0);
+    for (const service of ["gateway", "enricher", "dedup", "store"])
+      expect(stdout).toMatch(new RegExp(`^${service} +running`, "m"));
+    expect(stdout).toMatch(/[\d,]+ stored \(/);
+    const json = await chow(["top", "--once", "--json"]).ended;
+    expect(JSON.parse(json.stdout).verdicts.stored.total).toBeGreaterThanOrEqual(40_000);
+    expect(await chow(["top"]).ended).toMatchObject({ code: 2 });
+  });
+
+  it.skipIf(!hasScript)("is drawn again until q", async () => {
+    const { child, ended } = chowOnTerminal("top");
+    let output = "";
+    child.stdout!.on("data", (chunk) => (output += chunk));
+    await vi.waitFor(() => expect(output.split("q ends").length).toBeGreaterThan(1), WAIT);
+    child.stdin!.write("q");
+    expect((await ended).code).toBe(0);
+  });
+});
