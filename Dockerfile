@@ -1,4 +1,4 @@
-# One image for the four services: docker run chowhound:local gateway|enricher|dedup|store
+# One image for the four services, docker run chowhound:local gateway|enricher|dedup|store, and for `chow`
 # Node runs the TypeScript as it is, so nothing is compiled. Plain instructions only: any builder will do.
 FROM node:24.21.0-bookworm-slim AS base
 WORKDIR /app
@@ -10,11 +10,12 @@ COPY packages packages
 COPY services services
 RUN find packages services -type f ! -name package.json -delete
 
-# Production dependencies of the services. The optional packages bring Node and PostgreSQL to machines without Docker.
+# Production dependencies of the services and `chow`. The optional packages bring Node and PostgreSQL to machines without Docker.
 FROM base AS dependencies
 COPY --from=manifests /app ./
 RUN npm ci --omit=dev --omit=optional --ignore-scripts --no-audit --no-fund \
-      --workspace services/gateway --workspace services/enricher --workspace services/dedup --workspace services/store
+      --workspace services/gateway --workspace services/enricher --workspace services/dedup --workspace services/store \
+      --workspace packages/cli
 
 FROM base AS app
 # The directories that compose puts volumes on: a new volume takes their owner.
@@ -22,7 +23,8 @@ RUN for directory in keys secrets dedup; do install -d -o node -g node "/var/lib
 COPY --from=dependencies /app ./
 COPY services services
 COPY packages/shared packages/shared
-COPY deploy deploy
+COPY packages/cli packages/cli
+COPY deploy/*.sh deploy/*.ts deploy/
 ENV NODE_ENV=production
 USER node
 ENTRYPOINT ["/app/deploy/entrypoint.sh"]
@@ -38,7 +40,7 @@ ENV CHOWHOUND_ADMIN_PORT=9090 \
     CHOWHOUND_HTTP_HOST=0.0.0.0 \
     CHOWHOUND_KEYS_FILE=/var/lib/chowhound/keys/keys.json \
     CHOWHOUND_DEDUP_DATA_DIR=/var/lib/chowhound/dedup
-# gRPC, HTTP, admin. The admin port listens on 127.0.0.1 unless CHOWHOUND_ADMIN_HOST says otherwise.
-EXPOSE 50051 8080 9090
+# gRPC, HTTP, admin, metrics. The last two listen on 127.0.0.1 unless their _HOST says otherwise.
+EXPOSE 50051 8080 9090 9464
 HEALTHCHECK --interval=5s --timeout=3s --start-period=60s CMD ["node", "deploy/healthcheck.ts"]
 CMD ["gateway"]

@@ -6,6 +6,12 @@ if [ -n "${CHOWHOUND_DATABASE_URL_FILE:-}" ]; then
   CHOWHOUND_DATABASE_URL=$(cat "$CHOWHOUND_DATABASE_URL_FILE")
   export CHOWHOUND_DATABASE_URL
 fi
+# Spans go to Jaeger where docker-compose.yml brings it up and .env names no other collector.
+if [ -z "${OTEL_EXPORTER_OTLP_ENDPOINT:-}${OTEL_EXPORTER_OTLP_TRACES_ENDPOINT:-}" ]; then
+  case ",${COMPOSE_PROFILES:-}," in
+    *,observability,* | *,\*,*) export OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=http://jaeger:4318/v1/traces ;;
+  esac
+fi
 case "${1:-}" in
   gateway | enricher | dedup | store) exec node "services/$1/src/main.ts" ;;
   *) exec "$@" ;;

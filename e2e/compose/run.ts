@@ -1,22 +1,40 @@
 /**
- * `npm run e2e:compose`: the compose file for real. Brings it up as a project of its own on free ports, pushes, scales,
- * kills each container in turn under load, takes it down and up again, and removes it. One line per step; exit code 0
- * if all is as it should be, 1 if not.
+ * `npm run e2e:compose`: the compose file for real. Brings it up as a project of its own on free ports, first the mesh
+ * alone, then all of it; pushes, follows a record in Jaeger, asks Prometheus what the dashboards ask, scales, kills each
+ * container in turn under load, takes it down and up again, and removes it. One line per step; exit code 0 if all is as
+ * it should be, 1 if not.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { findFreePort } from "@chowhound/local/free-port";
 import { catchStopSignals } from "@chowhound/local/stop-signals";
+import { readDashboards } from "../../deploy/dashboards-for-test.ts";
 import { type Audit, auditSql, expectClosedBooks } from "./audit.ts";
 import { createComposeProject } from "./compose.ts";
+import { createJaeger } from "./jaeger.ts";
 import { startLoad } from "./load.ts";
+import { getJson, poll } from "./poll.ts";
+import { createPrometheus } from "./prometheus.ts";
 
 const grpcPort = await findFreePort();
 const httpPort = await findFreePort();
-const project = createComposeProject("chowhound-e2e", {
-  CHOWHOUND_PUBLISH_ADDRESS: "127.0.0.1",
-  CHOWHOUND_PUBLISH_GRPC_PORT: String(grpcPort),
-  CHOWHOUND_PUBLISH_HTTP_PORT: String(httpPort),
-});
+const jaegerPort = await findFreePort();
+const prometheusPort = await findFreePort();
+const grafanaPort = await findFreePort();
+const jaeger = createJaeger(jaegerPort);
+const prometheus = createPrometheus(prometheusPort);
+const projectWith = (profiles: string) =>
+  createComposeProject("chowhound-e2e", {
+    COMPOSE_PROFILES: profiles,
+    CHOWHOUND_PUBLISH_ADDRESS: "127.0.0.1",
+    CHOWHOUND_PUBLISH_GRPC_PORT: String(grpcPort),
+    CHOWHOUND_PUBLISH_HTTP_PORT: String(httpPort),
+    CHOWHOUND_PUBLISH_JAEGER_PORT: String(jaegerPort),
+    CHOWHOUND_PUBLISH_PROMETHEUS_PORT: String(prometheusPort),
+    CHOWHOUND_PUBLISH_GRAFANA_PORT: String(grafanaPort),
+  });
+const core = projectWith("");
+const project = projectWith("observability");
+const withDemo = projectWith("observability,demo");
 const { compose, queryRow } = project;
 const { signal } = catchStopSignals(console.log);
 const scaled = ["--scale", "enricher=3", "--scale", "store=2"];
@@ -51,8 +69,8 @@ async function readKey(): Promise<string> {
   return compose("exec", "-T", "gateway", "cat", "/var/lib/chowhound/keys/local.key");
 }
 
-/** One record as JSON over HTTP, and its row. */
-async function pushOne(dataId: string): Promise<void> {
+/** One record as JSON over HTTP, and its row. Returns the receipt's trace id. */
+async function pushOne(dataId: string): Promise<string> {
   const record = {
     sourceType: "note",
     sourceId: "http",
@@ -71,11 +89,92 @@ async function pushOne(dataId: string): Promise<void> {
     "the row",
     `select count(*) = 1 as done from records where source_id = 'http' and data_id = '${dataId}'`,
   );
+  return (JSON.parse(answer) as { receipt: { traceId: string } }).receipt.traceId;
 }
+
+async function coreAlone(): Promise<void> {
+  await step("the mesh alone: up --build --wait", async () => {
+    await core.compose("up", "--build", "--detach", "--wait");
+    const services = (await core.compose("ps", "--services")).split("\n").sort();
+    const expected = ["dedup", "enricher", "gateway", "nats", "postgres", "store"];
+    if (services.join() !== expected.join()) throw new Error(services.join());
+  });
+  await step("a record over HTTP is a row", async () => {
+    await pushOne("first");
+  });
+  await step("nobody misses Jaeger", async () => {
+    const log = await core.compose("logs", "--no-log-prefix", "gateway", "enricher", "dedup", "store");
+    const complaints = log.split("\n").filter((line) => /"level":"(warn|error|fatal)"/.test(line));
+    if (complaints.length > 0) throw new Error(complaints.join("\n"));
+  });
+}
+
+const services = ["chowhound-gateway", "chowhound-enricher", "chowhound-dedup", "chowhound-store"];
+
+async function observe(): Promise<void> {
+  await step(
+    "a record's trace is in Jaeger by the id of its receipt, from the door to the commit",
+    async () => {
+      const traceId = await pushOne("traced");
+      return poll(async () => {
+        const spans = await jaeger.trace(traceId);
+        const missing = services.filter((service) => !spans.some((span) => span.service === service));
+        if (missing.length > 0) throw new Error(`trace ${traceId} has no span of ${missing.join()}`);
+        if (!spans.some(({ name }) => name === "COMMIT")) throw new Error(`trace ${traceId} has no COMMIT`);
+        return `${spans.length} spans`;
+      });
+    },
+  );
+  await step("Jaeger finds traces by each service", async () => {
+    for (const service of services) {
+      const spans = await jaeger.search(service);
+      if (!spans.some((span) => span.service === service)) throw new Error(`no trace of ${service}`);
+    }
+  });
+  await step("Prometheus has found every replica", () =>
+    poll(async () => {
+      const counts = await prometheus.targets();
+      const found = services.map((service) => counts[service] ?? 0).join();
+      if (found !== "1,3,1,2") throw new Error(`up: ${JSON.stringify(counts)}`);
+    }),
+  );
+  await step("promtool takes configuration and alerts, and the alerts' tests pass", async () => {
+    const promtool = (...args: string[]) => compose("exec", "-T", "prometheus", "promtool", ...args);
+    await promtool("check", "config", "/etc/prometheus/prometheus.yml");
+    await promtool("test", "rules", "/etc/prometheus/alerts.test.yml");
+  });
+  await step("chow status", async () => {
+    const table = await compose("run", "--rm", "chow", "status");
+    const running = table.split("\n").filter((line) => line.includes("running"));
+    if (running.length !== 7) throw new Error(table);
+    return `${running.length} processes running`;
+  });
+  await grafanaDashboards();
+}
+
+async function grafanaDashboards(): Promise<void> {
+  const url = (path: string): URL => new URL(`http://127.0.0.1:${grafanaPort}/api/${path}`);
+  // Where images can't be pulled something else may stand in for Grafana; it says no version.
+  const { version } = await getJson<{ version?: string }>(url("health"));
+  if (version === undefined) {
+    console.log("skip  Grafana: what answers on its port is something else");
+    return;
+  }
+  await step(`Grafana ${version} has the dashboards, for whoever looks`, async () => {
+    const found = await getJson<{ uid: string }[]>(url("search?type=dash-db"));
+    const missing = readDashboards().filter(({ uid }) => !found.some((one) => one.uid === uid));
+    if (missing.length > 0) throw new Error(`no ${missing.map(({ uid }) => uid).join()}`);
+  });
+}
+
+const everyService = [
+  ...["gateway", "enricher", "dedup", "store", "nats", "postgres"],
+  ...["jaeger", "prometheus", "grafana"],
+];
 
 async function killEachUnderLoad(): Promise<void> {
   const load = startLoad(`127.0.0.1:${grpcPort}`, await readKey(), "load");
-  for (const service of ["gateway", "enricher", "dedup", "store", "nats", "postgres"]) {
+  for (const service of everyService) {
     for (const [i, container] of (await project.containers(service)).entries()) {
       await step(`kill -9 of ${service} ${i + 1} under load, until it is healthy again`, async () => {
         await project.killAndAwait(container);
@@ -97,15 +196,16 @@ async function killEachUnderLoad(): Promise<void> {
 
 async function story(): Promise<void> {
   await step("down, in case an earlier run was cut off", async () => {
-    await compose("--profile", "demo", "down", "--volumes", "--remove-orphans");
+    await compose("--profile", "*", "down", "--volumes", "--remove-orphans");
   });
-  await step("up --build --wait, with 3 enrichers and 2 stores", async () => {
-    await compose("up", "--build", "--detach", "--wait", ...scaled);
+  await coreAlone();
+  await step("up with Jaeger, Prometheus and Grafana, 3 enrichers and 2 stores", async () => {
+    await compose("up", "--detach", "--wait", ...scaled);
     const enrichers = (await project.containers("enricher")).length;
     const stores = (await project.containers("store")).length;
     if (enrichers !== 3 || stores !== 2) throw new Error(`${enrichers} enrichers, ${stores} stores`);
   });
-  await step("a record over HTTP is a row", () => pushOne("first"));
+  await observe();
   await killEachUnderLoad();
   const before = await audit();
   await step("down and up again: everything is still there", async () => {
@@ -115,15 +215,21 @@ async function story(): Promise<void> {
     if (JSON.stringify(after) !== JSON.stringify(before))
       throw new Error(`before ${JSON.stringify(before)}, after ${JSON.stringify(after)}`);
   });
-  await step("a record over HTTP is a row, with the same key", () => pushOne("second"));
+  await step("a record over HTTP is a row, with the same key", async () => {
+    await pushOne("second");
+  });
   await step("the demo producer", async () => {
-    await compose("--profile", "demo", "up", "--build", "--detach", "--wait", ...scaled);
+    await withDemo.compose("up", "--build", "--detach", "--wait", ...scaled);
     await until(
       "20 packages",
       "select count(*) >= 20 as done from records where source_type = 'npm-package'",
     );
     const { accepted, rows, dead_letters } = await audit();
     return `${accepted} records accepted and booked, ${rows} rows, ${dead_letters} dead letters`;
+  });
+  await step("every panel of every dashboard has something to show", async () => {
+    const queries = await poll(prometheus.runPanels, 90_000);
+    return `${queries} queries`;
   });
 }
 
@@ -134,12 +240,12 @@ try {
 } catch (error) {
   if (!signal.aborted) {
     console.error(`FAILED  ${(error as Error).message}`);
-    console.error(await compose("ps", "--all").catch(() => ""));
-    console.error(await compose("logs", "--tail", "15").catch(() => ""));
+    console.error(await withDemo.compose("ps", "--all").catch(() => ""));
+    console.error(await withDemo.compose("logs", "--tail", "15").catch(() => ""));
   }
 }
 try {
-  await compose("--profile", "demo", "down", "--volumes");
+  await compose("--profile", "*", "down", "--volumes");
   const left = await project.leftovers();
   if (left.length > 0) throw new Error(`left behind: ${left.join(" ")}`);
   console.log("ok    down --volumes: nothing left behind");
