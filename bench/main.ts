@@ -2,9 +2,12 @@
 import { catchStopSignals } from "@chowhound/local/stop-signals";
 import { describeMachine, renderMachine } from "./machine.ts";
 import { BrokenBooksError } from "./measure-load.ts";
+import { measurePieces, renderPieces } from "./measure-pieces.ts";
 import { type BenchOptions, help, parseBenchOptions, UsageError } from "./options.ts";
+import { gatewayPieces } from "./pieces/gateway.ts";
 import { type CopyTool, findCopyTool } from "./psql-copy.ts";
 import { renderTable, renderVerdicts, summarize } from "./report.ts";
+import { CALLS_COLUMNS, type CallsRound, runCallsRound } from "./run-calls-round.ts";
 import { COLUMNS, type Round, runRound } from "./run-round.ts";
 import {
   measureTraced,
@@ -21,13 +24,15 @@ const EXIT_INTERRUPTED = 130;
 async function bench(options: BenchOptions): Promise<void> {
   const { signal } = catchStopSignals(console.error);
   try {
+    if (options.scenario === "pieces") return await measureGateway(options, signal);
     const copyTool = await findCopyTool();
     const machine = await describeMachine(copyTool);
     console.log(`${renderMachine(machine)}\n`);
-    const results =
-      options.scenario === "tracing"
-        ? await compareTracing(options, signal)
-        : await compareWithCopy(options, copyTool, signal);
+    const results = await (options.scenario === "tracing"
+      ? compareTracing(options, signal)
+      : options.scenario === "calls"
+        ? compareCalls(options, signal)
+        : compareWithCopy(options, copyTool, signal));
     console.log(results.table);
     const { summary, rounds } = results;
     if (options.json) console.log(JSON.stringify({ machine, options, summary, rounds }));
@@ -88,6 +93,31 @@ async function compareTracing(options: BenchOptions, signal: AbortSignal): Promi
   } finally {
     await sink.stop();
   }
+}
+
+async function compareCalls(options: BenchOptions, signal: AbortSignal): Promise<Results> {
+  const rounds: CallsRound[] = [];
+  for (let number = 1; number <= options.rounds; number++) {
+    const profile = profileOf(options, `round-${number}-calls`);
+    const round = await withMesh({ profile, signal }, (mesh) =>
+      runCallsRound(mesh, { records: options.records, signal }),
+    );
+    rounds.push(round);
+    const sizes = CALLS_COLUMNS.map(
+      (name) => `${name} ${Math.round(round[name].records / round[name].batches)}`,
+    );
+    console.log(`round ${number} of ${options.rounds}: records in a batch: ${sizes.join(", ")}`);
+  }
+  const summary = summarize(rounds, CALLS_COLUMNS, "batched");
+  const columns = { batched: "calls of 500", single: "calls of one, 64 clients" };
+  return { table: `\n${renderTable(summary, { columns, speed: "speed, of the first's" })}`, summary, rounds };
+}
+
+async function measureGateway({ rounds, json }: BenchOptions, signal: AbortSignal): Promise<void> {
+  const pieces = gatewayPieces();
+  const costsUs = await measurePieces(pieces, rounds, signal);
+  console.log(renderPieces(pieces, costsUs));
+  if (json) console.log(JSON.stringify(costsUs));
 }
 
 const TITLES: Record<TracingMode, string> = {

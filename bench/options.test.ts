@@ -11,6 +11,7 @@ test("the defaults, and --quick, whose numbers can be overridden", () => {
   expect(parseBenchOptions(["--quick"])).toMatchObject({ records: 20_000, rounds: 1 });
   expect(parseBenchOptions(["--quick", "--rounds", "2"])).toMatchObject({ records: 20_000, rounds: 2 });
   expect(parseBenchOptions(["--scenario", "tracing"])).toMatchObject({ scenario: "tracing" });
+  expect(parseBenchOptions(["--scenario", "pieces"])).toMatchObject({ scenario: "pieces", rounds: 50 });
   expect(parseBenchOptions(["--help"])).toBeUndefined();
 });
 

@@ -1,7 +1,7 @@
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 
-export const SCENARIOS = ["loads", "tracing"] as const;
+export const SCENARIOS = ["loads", "tracing", "calls", "pieces"] as const;
 
 export interface BenchOptions {
   scenario: (typeof SCENARIOS)[number];
@@ -27,11 +27,14 @@ temporary directory (TMPDIR). Scenarios:
               updates   newer versions of them
   tracing   each round lands new records on four fresh meshes, in turn: tracing not configured; configured, with a ratio of
             0, of 1 % and of 100 %, and spans going to a receiver that is a process of its own
+  calls     each round has a fresh mesh and lands new records in calls of 500, then as many in calls of one record from
+            64 clients
+  pieces    no mesh: what the gateway's own work costs, in one process; --rounds says how often (default 50)
 Exit code 1 if the books don't close.
 
   npm run bench -- [flags]
 
-  --scenario S    loads or tracing (default loads)
+  --scenario S    loads, tracing, calls or pieces (default loads)
   --records N     records of a load (default 100000)
   --rounds N      rounds (default 3)
   --quick         one round of 20000
@@ -44,10 +47,12 @@ Exit code 1 if the books don't close.
 export function parseBenchOptions(args: readonly string[]): BenchOptions | undefined {
   const values = parseFlags(args);
   if (values.help) return undefined;
+  const scenario = parseScenario(values.scenario ?? "loads");
+  const rounds = values.quick ? "1" : scenario === "pieces" ? "50" : "3";
   return {
-    scenario: parseScenario(values.scenario ?? "loads"),
+    scenario,
     records: parseCount("records", values.records ?? (values.quick ? "20000" : "100000"), 5_000_000),
-    rounds: parseCount("rounds", values.rounds ?? (values.quick ? "1" : "3"), 100),
+    rounds: parseCount("rounds", values.rounds ?? rounds, 100),
     json: values.json,
     profileDir: values.profile === undefined ? undefined : resolve(values.profile),
   };

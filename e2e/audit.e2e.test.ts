@@ -1,9 +1,6 @@
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { cp, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
-import { text } from "node:stream/consumers";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { auditMesh } from "@chowhound/local/audit";
 import { createGrpcClient } from "@chowhound/local/grpc-client";
@@ -14,8 +11,8 @@ import { jetstream, jetstreamManager } from "@nats-io/jetstream";
 import { connect } from "@nats-io/transport-node";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { type MeshUnderTest, note, startMeshUnderTest } from "./mesh-under-test.ts";
+import { CHOW, type Ended, startCommand } from "./run-command.ts";
 
-const CHOW = resolve(import.meta.dirname, "../packages/cli/bin/chow");
 const RAW = "chowhound-raw";
 const WAIT = { timeout: 15_000, interval: 50 };
 /** Of one note in `records`; with it a row can be put back. */
@@ -62,17 +59,8 @@ interface Report {
   writeOffs: { kind: string; note: string; writtenOffBy: string; firstNumber: string }[];
 }
 
-async function chow(...args: string[]): Promise<{ code: number | null; stdout: string; stderr: string }> {
-  const admin = `store=${mesh.endpoints.admin.store}`;
-  const child = spawn(process.execPath, [CHOW, ...args, "--admin", admin], {
-    stdio: ["ignore", "pipe", "pipe"],
-  });
-  const [[code], stdout, stderr] = await Promise.all([
-    once(child, "close"),
-    text(child.stdout),
-    text(child.stderr),
-  ]);
-  return { code, stdout, stderr };
+function chow(...args: string[]): Promise<Ended> {
+  return startCommand([...CHOW, ...args, "--admin", `store=${mesh.endpoints.admin.store}`]).ended;
 }
 
 async function audit(...args: string[]): Promise<{ code: number | null; report: Report }> {

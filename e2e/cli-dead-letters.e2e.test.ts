@@ -1,17 +1,14 @@
-import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
-import { text } from "node:stream/consumers";
+import { join } from "node:path";
 import { fromBinary } from "@bufbuild/protobuf";
 import { auditBooks } from "@chowhound/local/audit";
 import { IngestionDataSchema } from "@chowhound/shared/contracts/chowhound/v1/ingestion_data";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { type MeshUnderTest, note, startMeshUnderTest } from "./mesh-under-test.ts";
+import { CHOW, type Ended, type Running, startCommand } from "./run-command.ts";
 
-const BIN = resolve(import.meta.dirname, "../packages/cli/bin/chow");
 const WAIT = { timeout: 30_000, interval: 100 };
 const hasScript = process.platform === "linux" && existsSync("/usr/bin/script");
 
@@ -31,27 +28,11 @@ afterAll(async () => {
   await rm(checkout, { recursive: true, force: true });
 });
 
-interface Ended {
-  code: number | null;
-  stdout: string;
-  stderr: string;
+function start(command: readonly string[], stdin = ""): Running {
+  return startCommand(command, { cwd: checkout, env: { SHELL: "bash" }, stdin });
 }
 
-function start(command: string, args: readonly string[], stdin?: string) {
-  const env = Object.fromEntries(
-    Object.entries(process.env).filter(([name]) => !name.startsWith("CHOWHOUND_")),
-  );
-  const child: ChildProcess = spawn(command, args, { cwd: checkout, env: { ...env, SHELL: "bash" } });
-  child.stdin!.end(stdin ?? "");
-  const ended: Promise<Ended> = Promise.all([
-    once(child, "close"),
-    text(child.stdout!),
-    text(child.stderr!),
-  ]).then(([[code], stdout, stderr]) => ({ code, stdout, stderr }));
-  return { child, ended };
-}
-
-const chow = (...args: string[]): Promise<Ended> => start(process.execPath, [BIN, ...args]).ended;
+const chow = (...args: string[]): Promise<Ended> => start([...CHOW, ...args]).ended;
 const letters = (...args: string[]): Promise<Ended> => chow("dead-letters", ...args);
 
 async function lettersJson<T>(...args: string[]): Promise<T> {
@@ -69,8 +50,7 @@ async function listed(...args: string[]): Promise<{ id: string; dataId: string }
 
 async function applyPipeline(sourceType: string, steps: string): Promise<void> {
   const definition = `{ tenant: local, source_type: ${sourceType}, steps: [${steps}] }`;
-  const args = [BIN, "pipelines", "apply", "-"];
-  expect((await start(process.execPath, args, definition).ended).code).toBe(0);
+  expect((await start([...CHOW, "pipelines", "apply", "-"], definition).ended).code).toBe(0);
 }
 
 async function push(sourceType: string, dataIds: readonly string[]): Promise<void> {
@@ -186,8 +166,8 @@ describe("chow dead-letters", () => {
   });
 
   it.runIf(hasScript)("asks on a terminal before it discards", async () => {
-    const command = `${process.execPath} ${BIN} dead-letters discard --source-type rig --note "it's over"`;
-    const answer = (text: string) => start("script", ["-qec", command, "/dev/null"], `${text}\n`).ended;
+    const command = `${CHOW.join(" ")} dead-letters discard --source-type rig --note "it's over"`;
+    const answer = (text: string) => start(["script", "-qec", command, "/dev/null"], `${text}\n`).ended;
     const no = await answer("n");
     expect(no.stdout).toMatch(/Discard 2 dead letters\?.*\[y\/N\].*nothing was discarded/s);
     expect(no.code).toBe(1);
@@ -203,13 +183,7 @@ describe("chow dead-letters", () => {
     await applyPipeline("bulk", "");
     // Nothing of the replay gets any further until it is interrupted.
     expect((await chow("pause", "enricher")).code).toBe(0);
-    const { child, ended } = start(process.execPath, [
-      BIN,
-      "dead-letters",
-      "replay",
-      "--source-type",
-      "bulk",
-    ]);
+    const { child, ended } = start([...CHOW, "dead-letters", "replay", "--source-type", "bulk"]);
     await vi.waitFor(async () => {
       const { stdout } = await chow("status", "enricher", "--json");
       const [{ status } = {}] = (JSON.parse(stdout) as { processes: { status?: Status }[] }).processes;

@@ -1,26 +1,18 @@
-import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
-import { text } from "node:stream/consumers";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parse as parseCsv } from "csv-parse/sync";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type MeshUnderTest, note, startMeshUnderTest } from "./mesh-under-test.ts";
+import { CHOW, CHOW_BIN, type Ended, type Running, type RunOptions, startCommand } from "./run-command.ts";
 
-const BIN = resolve(import.meta.dirname, "../packages/cli/bin/chow");
-const CHOW = [process.execPath, BIN];
 const QUERIED = 1_150;
 
 let mesh: MeshUnderTest;
 /** As a checkout in which `npm start` runs. */
 let checkout: string;
 let elsewhere: string;
-/** The environment without what would lead chow to another mesh. */
-const env = Object.fromEntries(
-  Object.entries(process.env).filter(([name]) => !name.startsWith("CHOWHOUND_")),
-);
 
 beforeAll(async () => {
   mesh = await startMeshUnderTest({ replicas: { store: 2 } });
@@ -40,33 +32,8 @@ afterAll(async () => {
   for (const directory of [checkout, elsewhere]) await rm(directory, { recursive: true });
 });
 
-interface Ended {
-  code: number | null;
-  stdout: string;
-  stderr: string;
-}
-
-interface Running {
-  child: ChildProcess;
-  ended: Promise<Ended>;
-  /** Whether it has written to stdout. */
-  hasPrinted(): boolean;
-}
-
-function start(command: readonly string[], { cwd = checkout, stdin = "" } = {}): Running {
-  const [file, ...args] = command;
-  const child = spawn(file!, args, { cwd, env, stdio: ["pipe", "pipe", "pipe"] });
-  // A command that doesn't read its input has closed it by then.
-  child.stdin.on("error", () => {});
-  child.stdin.end(stdin);
-  const ended = Promise.all([once(child, "close"), text(child.stdout), text(child.stderr)]).then(
-    ([[code], stdout, stderr]) => ({ code, stdout, stderr }),
-  );
-  let printed = false;
-  child.stdout.once("data", () => {
-    printed = true;
-  });
-  return { child, ended, hasPrinted: () => printed };
+function start(command: readonly string[], options: RunOptions = {}): Running {
+  return startCommand(command, { cwd: checkout, ...options });
 }
 
 /** Runs chow to its end. */
@@ -392,7 +359,7 @@ describe("reading back", () => {
   });
 
   it("a reader that has enough ends it without complaint", async () => {
-    const command = `"${process.execPath}" "${BIN}" query --all --json | head -1; echo "\${PIPESTATUS[0]}"`;
+    const command = `"${process.execPath}" "${CHOW_BIN}" query --all --json | head -1; echo "\${PIPESTATUS[0]}"`;
     const { stdout, stderr } = await start(["bash", "-c", command]).ended;
     const [record, code] = lines(stdout);
     expect(JSON.parse(record!)).toHaveProperty("record");
@@ -456,7 +423,7 @@ describe("the shell", () => {
     const script = (await chow(["completion", "bash"])).stdout;
     const path = join(elsewhere, "bin");
     await mkdir(path, { recursive: true });
-    await writeFile(join(path, "chow"), `#!/bin/sh\nexec "${process.execPath}" "${BIN}" "$@"\n`, {
+    await writeFile(join(path, "chow"), `#!/bin/sh\nexec "${process.execPath}" "${CHOW_BIN}" "$@"\n`, {
       mode: 0o755,
     });
     const complete = async (...words: string[]) => {
@@ -479,7 +446,7 @@ describe("the shell", () => {
   });
 
   it("starts itself again with the installed Node where this one runs no TypeScript", async () => {
-    const old = [process.execPath, "--no-strip-types", BIN];
+    const old = [process.execPath, "--no-strip-types", CHOW_BIN];
     expect(await start([...old, "--version"]).ended).toMatchObject({
       code: 0,
       stdout: expect.stringMatching(/^\d+\.\d+\.\d+\n$/),

@@ -1,5 +1,3 @@
-import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -7,6 +5,7 @@ import { join } from "node:path";
 import { findNode } from "@chowhound/local/node-binary";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { type MeshUnderTest, startMeshUnderTest } from "./mesh-under-test.ts";
+import { type Running, startCommand } from "./run-command.ts";
 
 const main = join(import.meta.dirname, "..", "packages", "cli", "src", "main.ts");
 const WAIT = { timeout: 30_000, interval: 20 };
@@ -22,41 +21,20 @@ afterAll(async () => {
   await rm(cwd, { recursive: true, force: true });
 });
 
-interface Chow {
-  child: ChildProcess;
-  /** Resolves when it has ended. */
-  ended: Promise<{ code: number | null; stdout: string; stderr: string }>;
-}
-
 /** @param stdin what is piped in; null: it stays open */
-function run(command: string, args: readonly string[], stdin: string | null = ""): Chow {
+function run(command: readonly string[], stdin: string | null = ""): Running {
   const { grpc, key, admin } = mesh.endpoints;
-  const child = spawn(command, args, {
-    cwd,
-    env: {
-      PATH: process.env.PATH,
-      CHOWHOUND_GATEWAY: grpc,
-      CHOWHOUND_KEY: key,
-      CHOWHOUND_ADMIN: Object.entries(admin)
-        .map(([service, address]) => `${service}=${address}`)
-        .join(),
-    },
-  });
-  let stdout = "";
-  let stderr = "";
-  child.stdout.on("data", (chunk) => (stdout += chunk));
-  child.stderr.on("data", (chunk) => (stderr += chunk));
-  if (stdin !== null) child.stdin.end(stdin);
-  const ended = once(child, "close").then(([code]) => ({ code: code as number | null, stdout, stderr }));
-  return { child, ended };
+  const processes = Object.entries(admin).map(([service, address]) => `${service}=${address}`);
+  const env = { CHOWHOUND_GATEWAY: grpc, CHOWHOUND_KEY: key, CHOWHOUND_ADMIN: processes.join() };
+  return startCommand(command, { cwd, env, stdin });
 }
 
-const chow = (args: readonly string[], stdin?: string | null): Chow =>
-  run(findNode(), [main, ...args], stdin);
+const chow = (args: readonly string[], stdin?: string | null): Running =>
+  run([findNode(), main, ...args], stdin);
 
 /** On a terminal of its own, 100 columns wide; what is written to its stdin are keys. */
-const chowOnTerminal = (args: string): Chow =>
-  run("script", ["-qec", `stty cols 100 rows 24; ${findNode()} ${main} ${args}`, "/dev/null"], null);
+const chowOnTerminal = (args: string): Running =>
+  run(["script", "-qec", `stty cols 100 rows 24; ${findNode()} ${main} ${args}`, "/dev/null"], null);
 const hasScript = process.platform === "linux" && existsSync("/usr/bin/script");
 
 /** So many records of one source, one a line. */
@@ -142,7 +120,7 @@ describe("chow push", () => {
   it("sends nothing on a dry run", async () => {
     await writeFile(join(cwd, "dry.ndjson"), `${ndjson("dry", 3)}{"data":1}\n`);
     const { code, stdout } = await chow(["push", "dry.ndjson", "--dry-run", "--json"]).ended;
-    expect([code, JSON.parse(stdout)]).toMatchObject([1, { accepted: 3, rejected: 1, dry_run: true }]);
+    expect([code, JSON.parse(stdout)]).toMatchObject([1, { accepted: 3, rejected: 1, dryRun: true }]);
     expect(await dataIds("dry")).toEqual([]);
   });
 

@@ -1,8 +1,4 @@
-import { spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
-import { once } from "node:events";
-import { resolve } from "node:path";
-import { text } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
 import { createKey } from "@chowhound/gateway/src/create-key.ts";
 import { createGrpcClient } from "@chowhound/local/grpc-client";
@@ -11,8 +7,8 @@ import { PipelineService } from "@chowhound/shared/contracts/chowhound/v1/pipeli
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { ALL, deadLettersAt } from "./dead-letter-calls.ts";
 import { type MeshUnderTest, note, startMeshUnderTest } from "./mesh-under-test.ts";
+import { CHOW, type Ended, startCommand } from "./run-command.ts";
 
-const CHOW = resolve(import.meta.dirname, "../packages/cli/bin/chow");
 const WAIT = { timeout: 15_000, interval: 100 };
 /** What a fetch brings that was under way when the pause came is still taken. */
 const PAUSE_MS = 1_500;
@@ -26,20 +22,9 @@ beforeAll(async () => {
 afterAll(() => mesh.remove());
 
 /** `chow where` as somebody types it. */
-async function where(
-  args: readonly string[],
-  key = mesh.endpoints.key,
-): Promise<{ code: number; stdout: string; stderr: string }> {
-  const child = spawn(process.execPath, [CHOW, "where", ...args], {
-    env: { ...process.env, CHOWHOUND_GATEWAY: mesh.endpoints.grpc, CHOWHOUND_KEY: key },
-    stdio: ["ignore", "pipe", "pipe"],
-  });
-  const [[code], stdout, stderr] = await Promise.all([
-    once(child, "close"),
-    text(child.stdout),
-    text(child.stderr),
-  ]);
-  return { code, stdout, stderr };
+function where(args: readonly string[], key = mesh.endpoints.key): Promise<Ended> {
+  const env = { CHOWHOUND_GATEWAY: mesh.endpoints.grpc, CHOWHOUND_KEY: key };
+  return startCommand([...CHOW, "where", ...args], { env }).ended;
 }
 
 interface Located {

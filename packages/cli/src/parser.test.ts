@@ -17,6 +17,8 @@ test.each(commandLines(COMMANDS).map((names) => [names.join(" "), names]))(
     const parsed = await parseCommandLine([...names, "--help"]);
     if (parsed.command !== undefined) throw new Error("help is a text");
     expect(parsed.text).toContain(`chow ${name}`);
+    const options = parsed.text.split("\n").filter((line) => /^ +(-\w, )?--/.test(line));
+    expect(options).toEqual([...new Set(options)]);
     const group = COMMANDS.find((entry) => commandName(entry) === names[0]);
     const isGroup = group !== undefined && "subcommands" in group;
     if (isGroup && names.length === 1) return;

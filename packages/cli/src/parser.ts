@@ -106,7 +106,7 @@ async function loadCommand(
 
 /** What yargs tells about its options: public, and missing in the types. */
 interface DeclaredOptions {
-  getOptions(): { key: Record<string, true>; array: string[] };
+  getOptions(): { key: Record<string, true>; alias: Record<string, string[]>; array: string[] };
   getGroups(): Record<string, string[]>;
 }
 
@@ -114,7 +114,9 @@ interface DeclaredOptions {
 function ownOptionsFirst(parser: Argv): Argv {
   const declared = parser as Argv & DeclaredOptions;
   const grouped = new Set(Object.values(declared.getGroups()).flat());
-  const own = Object.keys(declared.getOptions().key).filter((name) => !grouped.has(name));
+  const { key, alias } = declared.getOptions();
+  const aliases = new Set(Object.values(alias).flat());
+  const own = Object.keys(key).filter((name) => !grouped.has(name) && !aliases.has(name));
   return own.length === 0 ? parser : parser.group(own, "Options:");
 }
 

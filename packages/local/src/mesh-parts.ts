@@ -39,9 +39,11 @@ export interface MeshOptions {
   metrics?: boolean;
   /**
    * The port at which a process finds a server process that listens on `port`; by default that very port. For fault tests, which put
-   * something in between. Asked at each start of the process. The servers of a NATS cluster find each other without.
+   * something in between. Asked before the process starts.
    */
   route?: (process: string, server: string, port: number) => number;
+  /** The root of the checkout that a service process runs from, if not this one: for tests of old software beside new. */
+  software?: (process: string) => string | undefined;
   /** False: waits for no disk. For tests that kill processes but not the machine. */
   durable?: boolean;
   /** Aborted: the start is given up, and what was started is stopped. */
@@ -91,7 +93,9 @@ export async function createMeshParts(options: MeshOptions): Promise<{
 
   const nats = nodes.map((node) => {
     const { name } = node;
-    const { port, monitorPort, cluster } = nodeOptions(node, nodes);
+    const { port, monitorPort, cluster } = nodeOptions(node, nodes, (peer) =>
+      route(name, peer.name, peer.routePort),
+    );
     return new MeshProcess({
       name,
       ports: { main: port, monitor: monitorPort },
@@ -175,7 +179,9 @@ export async function createMeshParts(options: MeshOptions): Promise<{
         ...settings[service]({ name, ports }),
         ...options.env?.[service],
       });
-      services.push(createMeshService({ service, name, ports, dataDir, env, log }));
+      services.push(
+        createMeshService({ service, name, root: options.software?.(name), ports, dataDir, env, log }),
+      );
     }
   }
 

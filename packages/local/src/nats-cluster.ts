@@ -24,10 +24,18 @@ export function planNatsCluster(size: number): Promise<NatsNode[]> {
   );
 }
 
-/** What a server must be told to be that node among the others. */
-export function nodeOptions(node: NatsNode, nodes: readonly NatsNode[]) {
+/**
+ * What a server must be told to be that node among the others.
+ *
+ * @param portTo where it finds another one; by default where that one listens
+ */
+export function nodeOptions(
+  node: NatsNode,
+  nodes: readonly NatsNode[],
+  portTo: (peer: NatsNode) => number = (peer) => peer.routePort,
+) {
   const { name, port, monitorPort, routePort } = node;
-  const peerPorts = nodes.filter((each) => each !== node).map((each) => each.routePort);
+  const peerPorts = nodes.filter((each) => each !== node).map(portTo);
   return { port, monitorPort, cluster: { serverName: name, routePort, peerPorts } };
 }
 

@@ -276,6 +276,6 @@ describe("a batch that would outgrow its message", () => {
 test("every reason for which a step fails is one of dead letters, and explained to those who write pipelines", () => {
   expect(DEAD_REASONS).toEqual(expect.arrayContaining([...failureReasons]));
   const guide = readFileSync(new URL("../../../docs/pipelines.md", import.meta.url), "utf8");
-  for (const reason of [...failureReasons, "enriched_field_invalid", "outgrew_message"])
+  for (const reason of [...failureReasons, "enriched_field_invalid", "outgrew_message", "kills_process"])
     expect(guide).toContain(`\n### ${reason}\n`);
 });

@@ -113,6 +113,35 @@ describe("Batcher", () => {
     expect(texts()).toEqual([["a"], ["b"]]);
   });
 
+  it("sends no third batch that isn't full, however long it lingers, until one has arrived", async () => {
+    const { batcher, sent, texts } = setUp({ lingerMs: 5 });
+    const lingered = () => new Promise((resolve) => setTimeout(resolve, 30));
+    const submit = (text: string) => void batcher.submit(origin("acme"), [recordOf(text)]);
+    submit("a");
+    await turn();
+    submit("b");
+    await lingered();
+    submit("c");
+    await lingered();
+    submit("d");
+    await lingered();
+    expect(texts()).toEqual([["a"], ["b"]]);
+    sent[1]!.ack();
+    await turn();
+    expect(texts()).toEqual([["a"], ["b"], ["c", "d"]]);
+    // What is full leaves at once.
+    for (const text of "efgh") submit(text);
+    expect(texts()[3]).toEqual(["e", "f", "g", "h"]);
+    // And what hasn't lingered yet goes on doing so.
+    submit("i");
+    sent[2]!.ack();
+    sent[3]!.ack();
+    await turn();
+    expect(texts()).toHaveLength(4);
+    await lingered();
+    expect(texts()[4]).toEqual(["i"]);
+  });
+
   it("stays below the greatest size, and sends a larger record alone", async () => {
     const { batcher, sent, texts } = setUp({ maxRecords: 100, maxBytes: () => 2_000 });
     const records = [

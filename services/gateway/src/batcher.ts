@@ -25,10 +25,10 @@ export interface BatcherOptions {
 }
 
 /**
- * A batch that isn't full doesn't leave while so many are on their way, however long it lingers. The stream takes one after the
- * other, each with a write to the disk: more on their way would only be smaller ones, and wait for each other.
+ * While so many batches are on their way, one that isn't full stays, however long it has lingered: the stream takes one
+ * after the other, each with a write to the disk, so smaller ones would only wait for each other.
  */
-const MAX_EARLY_ON_THEIR_WAY = Number(process.env.MAXW ?? 2);
+const ENOUGH_ON_THEIR_WAY = Number(process.env.MAXW ?? 2);
 
 /** What a record and a call take in a batch beside their own bytes, at most. */
 const RECORD_OVERHEAD_BYTES = 64;
@@ -36,8 +36,8 @@ const CALL_OVERHEAD_BYTES = 160;
 
 /**
  * Merges the records of calls into batches, per partition. A batch is sent when it is full, or at the end of the
- * current turn where nothing of its partition is on its way, else when that has arrived or the linger is over: at low
- * load nothing waits, at high load batches fill up.
+ * current turn where nothing of its partition is on its way, else when that has arrived or the linger is over and no more
+ * than one other is on its way: at low load nothing waits, at high load batches fill up.
  */
 export class Batcher {
   readonly #options: BatcherOptions;
@@ -139,7 +139,7 @@ class Lane {
   }
 
   #lingered(): void {
-    if (this.#onTheirWay < MAX_EARLY_ON_THEIR_WAY) this.#flush();
+    if (this.#onTheirWay < ENOUGH_ON_THEIR_WAY) this.#flush();
     else this.#isOverdue = true;
   }
 
@@ -161,11 +161,14 @@ class Lane {
         () => batch.settle(acceptedAtUs, undefined),
         (error: unknown) => batch.settle(acceptedAtUs, { error }),
       )
-      .then(() => {
-        this.#onTheirWay--;
-        if (this.#onTheirWay === 0 || (this.#isOverdue && this.#onTheirWay < MAX_EARLY_ON_THEIR_WAY)) this.#flush();
-        if (this.#onTheirWay === 0) this.#idle();
-      });
+      .then(() => this.#arrived());
+  }
+
+  #arrived(): void {
+    this.#onTheirWay--;
+    if (this.#onTheirWay === 0) this.#flush();
+    else if (this.#isOverdue && this.#onTheirWay < ENOUGH_ON_THEIR_WAY) this.#flush();
+    if (this.#onTheirWay === 0) this.#idle();
   }
 }
 

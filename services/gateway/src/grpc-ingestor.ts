@@ -38,6 +38,8 @@ const SLACK_BYTES = 1024 ** 2;
 const SERVER_OPTIONS = {
   "grpc.max_receive_message_length": LIMITS.callBytes + SLACK_BYTES,
   "grpc.max_concurrent_streams": 256,
+  // Bookkeeping of every call, for a service that is not served.
+  "grpc.enable_channelz": 0,
   // A client that is gone without a goodbye is noticed.
   "grpc.keepalive_time_ms": 60_000,
   "grpc.keepalive_timeout_ms": 20_000,

@@ -1,43 +1,30 @@
 import type { RecordBatch } from "@chowhound/shared/contracts/chowhound/internal/v1/record_batch";
-import { createLogger } from "@chowhound/shared/runtime/logger";
 import { sampleBatch } from "@chowhound/shared/testing/sample-batches";
-import { freshDatabase } from "@chowhound/shared/testing/test-servers";
 import { Client } from "pg";
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { type CompactOptions, compactInvoices } from "./compact-invoices.ts";
+import { openTestDatabase, type TestDatabase } from "./database-for-test.ts";
 import { examine, inShort } from "./ledger-for-test.ts";
 import { PostgresLedger } from "./postgres-ledger.ts";
-import { PostgresWriter } from "./postgres-writer.ts";
+import type { PostgresWriter } from "./postgres-writer.ts";
 
-const log = createLogger("test", "error");
 const EPOCH = 5n;
 const HOUR_MS = 3_600_000;
-let database: Awaited<ReturnType<typeof freshDatabase>>;
+let database: TestDatabase;
 let client: Client;
 let writers: [PostgresWriter, PostgresWriter];
 let ledger: PostgresLedger;
 
 beforeAll(async () => {
-  database = await freshDatabase();
-  client = await connect();
-  const options = { url: database.url, statementTimeoutMs: 30_000, log };
-  writers = [new PostgresWriter({ ...options, lane: 0 }), new PostgresWriter({ ...options, lane: 1 })];
-  ledger = new PostgresLedger(options);
-  for (const writer of writers) await writer.open();
+  database = await openTestDatabase();
+  ({ client, writers } = database);
+  ledger = new PostgresLedger(database.options);
 });
-afterAll(async () => {
-  for (const writer of writers) await writer.close();
-  await client.end();
-  await database.drop();
-});
-beforeEach(async () => {
-  await client.query(
-    "delete from records; delete from invoices; delete from totals; delete from dead_letters; delete from compacted_invoices; delete from invoice_repeats; delete from audit_write_offs",
-  );
-});
+afterAll(() => database.drop());
+beforeEach(() => database.empty());
 
 async function connect(): Promise<Client> {
-  const connected = new Client({ connectionString: database.url });
+  const connected = new Client({ connectionString: database.options.url });
   connected.on("error", () => {});
   await connected.connect();
   return connected;
@@ -53,7 +40,7 @@ async function compact(options: Partial<CompactOptions> = {}): Promise<number> {
       keepNewest: 0,
       stepInvoices: 10,
       signal,
-      log,
+      log: database.options.log,
       ...options,
     });
   } finally {

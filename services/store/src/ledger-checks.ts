@@ -77,9 +77,10 @@ export const CHECKS: readonly Check[] = [
            select b.epoch, i.raw_seq as first, i.raw_seq as last from bounds b
              join invoices i on i.epoch = b.epoch and i.raw_seq > b.through and i.raw_seq <= b.last
            union all select b.epoch, r.raw_seq, r.raw_seq from bounds b
-             join invoice_repeats r on r.epoch = b.epoch and r.raw_seq > b.through
+             join invoice_repeats r on r.epoch = b.epoch and r.raw_seq > b.through and r.raw_seq <= b.last
            union all select b.epoch, w.first_seq, w.last_seq from bounds b
-             join audit_write_offs w on w.epoch = b.epoch and w.last_seq > b.through and w.reason = 'number_missing'
+             join audit_write_offs w on w.epoch = b.epoch and w.last_seq > b.through and w.first_seq <= b.last
+               and w.reason = 'number_missing'
            union all select epoch, through, through from bounds
            union all select epoch, last + 1, last + 1 from bounds),
          ordered as (

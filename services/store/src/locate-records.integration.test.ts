@@ -8,49 +8,41 @@ import {
   RecordState,
 } from "@chowhound/shared/contracts/chowhound/v1/query_service";
 import { formatUuid, parseUuid } from "@chowhound/shared/record/uuid";
-import { createLogger } from "@chowhound/shared/runtime/logger";
 import { ensureStream, natsNames, STREAMS, type StreamRole } from "@chowhound/shared/stream/topology";
 import { encodeSample, sampleBatch, sampleRawBatch } from "@chowhound/shared/testing/sample-batches";
-import { freshDatabase, freshPrefix } from "@chowhound/shared/testing/test-servers";
+import { freshPrefix } from "@chowhound/shared/testing/test-servers";
 import { type JetStreamManager, jetstream, jetstreamManager } from "@nats-io/jetstream";
 import { connect, type NatsConnection } from "@nats-io/transport-node";
-import { Client } from "pg";
 import { afterAll, beforeAll, beforeEach, describe, expect, inject, it } from "vitest";
+import { openTestDatabase, type TestDatabase } from "./database-for-test.ts";
 import { dropForTest } from "./drop-for-test.ts";
 import { locateRecords } from "./locate-records.ts";
 import { peekStreams } from "./peek-streams.ts";
 import { PostgresReader } from "./postgres-reader.ts";
-import { PostgresWriter } from "./postgres-writer.ts";
+import type { PostgresWriter } from "./postgres-writer.ts";
 
-const log = createLogger("test", "error");
 const names = natsNames(freshPrefix());
 const MAX_BYTES = 1024 ** 2;
-let database: Awaited<ReturnType<typeof freshDatabase>>;
-let client: Client;
+let database: TestDatabase;
 let writer: PostgresWriter;
 let reader: PostgresReader;
 let nc: NatsConnection;
 let jsm: JetStreamManager;
 
 beforeAll(async () => {
-  database = await freshDatabase();
-  client = new Client({ connectionString: database.url });
-  await client.connect();
-  writer = new PostgresWriter({ url: database.url, statementTimeoutMs: 30_000, lane: 0, log });
-  await writer.open();
-  reader = new PostgresReader({ url: database.url, connections: 2, log });
+  database = await openTestDatabase();
+  [writer] = database.writers;
+  reader = new PostgresReader({ ...database.options, connections: 2 });
   nc = await connect({ servers: inject("natsUrl") });
   jsm = await jetstreamManager(nc);
 });
 afterAll(async () => {
   await nc.close();
   await reader.close();
-  await writer.close();
-  await client.end();
   await database.drop();
 });
 beforeEach(async () => {
-  await client.query("truncate records, invoices, totals, dead_letters");
+  await database.empty();
   for (const role of STREAMS) {
     await ensureStream(nc, names, role, { maxBytes: 256 << 20, replicas: 1 });
     await jsm.streams.purge(names.stream(role));

@@ -10,46 +10,41 @@ import {
   type SearchGap,
 } from "@chowhound/shared/contracts/chowhound/v1/query_service";
 import { formatUuid, parseUuid } from "@chowhound/shared/record/uuid";
-import { createLogger } from "@chowhound/shared/runtime/logger";
 import { type SampleRecord, sampleBatch } from "@chowhound/shared/testing/sample-batches";
-import { freshDatabase } from "@chowhound/shared/testing/test-servers";
 import fc from "fast-check";
-import { Client } from "pg";
+import type { Client } from "pg";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { openTestDatabase, type TestDatabase } from "./database-for-test.ts";
 import { dropForTest } from "./drop-for-test.ts";
 import { STATE_OF } from "./group-fates.ts";
 import { mergeFates } from "./locate-records.ts";
 import { PostgresLetters } from "./postgres-letters.ts";
 import { PostgresReader } from "./postgres-reader.ts";
-import { PostgresWriter } from "./postgres-writer.ts";
+import type { PostgresWriter } from "./postgres-writer.ts";
 import { collectReplay, enriched } from "./replay-for-test.ts";
 import { VERDICTS, type Verdict } from "./verdict.ts";
 
-const log = createLogger("test", "error");
-const EMPTY = "truncate records, invoices, totals, dead_letters, compacted_invoices";
 const TRACE_ID = "0af7651916cd43dd8448eb211c80319c";
 const DAY_US = 86_400_000_000;
 const at = (second: number): number => Date.UTC(2026, 0, 1, 0, 0, second) * 1000;
-let database: Awaited<ReturnType<typeof freshDatabase>>;
+let database: TestDatabase;
 let client: Client;
 let writer: PostgresWriter;
 let reader: PostgresReader;
 
 beforeAll(async () => {
-  database = await freshDatabase();
-  client = new Client({ connectionString: database.url });
-  await client.connect();
-  writer = new PostgresWriter({ url: database.url, statementTimeoutMs: 30_000, lane: 0, log });
-  await writer.open();
-  reader = new PostgresReader({ url: database.url, connections: 2, log });
+  database = await openTestDatabase();
+  ({
+    client,
+    writers: [writer],
+  } = database);
+  reader = new PostgresReader({ ...database.options, connections: 2 });
 });
 afterAll(async () => {
   await reader.close();
-  await writer.close();
-  await client.end();
   await database.drop();
 });
-beforeEach(() => client.query(EMPTY));
+beforeEach(() => database.empty());
 afterEach(expectCountsAgree);
 
 interface InvoiceOfTest extends Record<Verdict, number> {
@@ -252,7 +247,7 @@ describe("what became of a record", () => {
 });
 
 describe("a replayed dead letter", () => {
-  const letters = () => new PostgresLetters({ url: database.url, statementTimeoutMs: 30_000 });
+  const letters = () => new PostgresLetters(database.options);
 
   it("has a fate for each time, and says what came of it", async () => {
     const records = [{}, { dead: { reason: "map_failed" } }, { dead: { reason: "map_failed" } }];
@@ -289,6 +284,22 @@ describe("a replayed dead letter", () => {
 });
 
 describe("a search", () => {
+  it("reads a bounded number of the dead letters of one uuid, the newest, and says so", async () => {
+    const uuid = randomUUID();
+    await write(sampleBatch({ records: [{ uuid, dead: { reason: "map_failed" } }] }));
+    // Those of compacted invoices, with the second in which they died as their ordinal.
+    await client.query(`
+      insert into dead_letters
+      select copy.* from dead_letters l, generate_series(1, 1500) n, jsonb_populate_record(l, jsonb_build_object(
+        'batch_id', gen_random_uuid(), 'ordinal', n, 'first_seen', l.first_seen - n * interval '1 s')) copy`);
+    const { fates, gaps } = await find(uuid);
+    expect(fates).toHaveLength(1000);
+    expect(fates.map(({ batch }) => batch!.ordinal).sort((a, b) => a - b)).toEqual(
+      Array.from({ length: 1000 }, (_, i) => i),
+    );
+    expect(gaps.map(({ message }) => message)).toEqual([expect.stringContaining("1000 dead letters")]);
+  });
+
   it("finds all records of a call by its receipt, wherever they went", async () => {
     const batch = sampleBatch({ records: [{}, { tenantId: "globex" }, {}] });
     const more = sampleBatch({ records: [{}] });
@@ -393,7 +404,7 @@ describe("a search", () => {
       [Date.now() * 1000 - 2 * DAY_US, Date.now() * 1000 - 2 * DAY_US + 40e6],
     );
     expect(JSON.stringify(rows)).toContain("invoices_accepted");
-    await client.query(EMPTY);
+    await database.empty();
   });
 });
 
@@ -421,7 +432,7 @@ it("any sequence of batches: each record has the fate that the books counted, an
   );
   await fc.assert(
     fc.asyncProperty(anyGroups, async (groups) => {
-      await client.query(EMPTY);
+      await database.empty();
       const sent: { batchId: string; ordinal: number; uuid: string; tenantId: string }[] = [];
       for (const group of groups) {
         const batches = group.map((records) => {

@@ -10,10 +10,10 @@ import { formatUuid, uuidV7Us } from "@chowhound/shared/record/uuid";
 import type { FateReader, FoundFates } from "./fate-reader.ts";
 import { FoundInvoices, INVOICE, type InvoiceRow } from "./invoice-fates.ts";
 import { inMicroseconds } from "./landed-row.ts";
-import { formatLetterId } from "./letter-id.ts";
+import { formatLetterId, parseLetterId } from "./letter-id.ts";
 import { timeOf } from "./letter-rows.ts";
 import type { ReadPool, Run } from "./read-pool.ts";
-import { readLetters, readRows, toDeadLetter, toFate, toLocatedRow } from "./record-traces.ts";
+import { readLetters, readLettersOf, readRows, toDeadLetter, toFate, toLocatedRow } from "./record-traces.ts";
 import { type TimeWindow, windowsBack } from "./search-windows.ts";
 
 /** Between the time in an id that a gateway made and the acceptance of its batch: no more, also when a clock was set. */
@@ -30,6 +30,8 @@ const FOUND_PATIENCE_MS = 500;
 /** What is in memory at a time: anybody may have sent one uuid any number of times. */
 const FETCH_INVOICES = 50;
 const MAX_FATES = 20_000;
+/** Of one uuid, found by the uuid; the others are found with their invoices. */
+const MAX_LETTERS = 1_000;
 
 /** Reads what became of records from PostgreSQL: from the details of invoices, the rows and the dead letters. */
 export class PostgresFates implements FateReader {
@@ -43,11 +45,11 @@ export class PostgresFates implements FateReader {
     const nowUs = Date.now() * 1000;
     const madeUs = timeIn(id, nowUs);
     const found = new FoundInvoices(tenantId, id);
+    const gaps: SearchGap[] = [];
     const { watermarkUs } = await this.#pool.read(async (run) => {
-      await findNamed(run, found);
+      gaps.push(...(await findNamed(run, found)));
       return await readWatermark(run);
     });
-    const gaps: SearchGap[] = [];
     if (madeUs !== undefined) {
       const around = { fromUs: madeUs - BEFORE_US, beforeUs: madeUs + AFTER_US };
       if (!(await this.#search(found, around, AROUND_PATIENCE_MS))) gaps.push(booksGap(around));
@@ -67,16 +69,17 @@ export class PostgresFates implements FateReader {
   async describe(tenantId: string, fates: readonly RecordFate[]): Promise<void> {
     if (fates.length === 0) return;
     const uuids = [...new Set(fates.map(({ uuid }) => uuid))];
+    const ids = [...new Set(fates.flatMap(letterIdsOf))].map((id) => parseLetterId(id)!);
     const [rows, letters] = await this.#pool.read(async (run) => [
       new Map((await readRows(run, tenantId, uuids)).map((row) => [row.uuid, row])),
-      new Map((await readLetters(run, tenantId, uuids)).map((letter) => [formatLetterId(letter), letter])),
+      new Map((await readLetters(run, tenantId, ids)).map((letter) => [formatLetterId(letter), letter])),
     ]);
     for (const fate of fates) {
       const row = rows.get(fate.uuid);
       if (row !== undefined) fate.row = toLocatedRow(row, fate);
-      if (fate.state !== RecordState.DEAD_LETTERED) continue;
-      const { batchId = "", ordinal = 0, replayOf = "" } = fate.batch ?? {};
-      const letter = letters.get(replayOf) ?? letters.get(formatLetterId({ batchId, ordinal }));
+      const letter = letterIdsOf(fate)
+        .map((id) => letters.get(id))
+        .find((found) => found !== undefined);
       if (letter !== undefined) fate.deadLetter = toDeadLetter(letter);
     }
   }
@@ -138,22 +141,33 @@ async function readWatermark(run: Run): Promise<{ watermarkUs: number | undefine
   return { watermarkUs: row?.us == null ? undefined : Number(row.us) };
 }
 
-/** Finds what the row and the dead letters of the uuid lead to; where their invoices are gone, what they say themselves. */
-async function findNamed(run: Run, found: FoundInvoices): Promise<void> {
+/** The letters that a fate may have: the one that it replays, else its own. */
+function letterIdsOf({ state, batch }: RecordFate): string[] {
+  if (state !== RecordState.DEAD_LETTERED) return [];
+  const { batchId = "", ordinal = 0, replayOf = "" } = batch ?? {};
+  const own = formatLetterId({ batchId, ordinal });
+  return replayOf === "" ? [own] : [replayOf, own];
+}
+
+/**
+ * Finds what the row and the dead letters of the uuid lead to; where their invoices are gone, what they say themselves.
+ * Returns what there was too much of.
+ */
+async function findNamed(run: Run, found: FoundInvoices): Promise<SearchGap[]> {
   const uuid = formatUuid(found.id);
   const rows = await readRows(run, found.tenantId, [uuid]);
-  const letters = await readLetters(run, found.tenantId, [uuid]);
+  const letters = await readLettersOf(run, found.tenantId, uuid, MAX_LETTERS);
   const named = [
     ...rows.map(({ batchId }) => batchId),
     ...letters.flatMap(({ batchId, replayBatchId }) => [batchId, ...(replayBatchId ? [replayBatchId] : [])]),
   ];
-  if (named.length === 0) return;
-  found.add(
-    await run<InvoiceRow>({
-      text: `select ${INVOICE} from invoices where batch_id = any($1::uuid[]) and detail is not null`,
-      values: [named],
-    }),
-  );
+  for (let first = 0; first < named.length; first += FETCH_INVOICES)
+    found.add(
+      await run<InvoiceRow>({
+        text: `select ${INVOICE} from invoices where batch_id = any($1::uuid[]) and detail is not null`,
+        values: [named.slice(first, first + FETCH_INVOICES)],
+      }),
+    );
   for (const row of rows) {
     if (found.hasSearched(row.batchId)) continue;
     found.fates.push(toFate(row, { state: RecordState.LANDED, bookedUs: row.storedUs, ordinal: 0 }));
@@ -163,6 +177,7 @@ async function findNamed(run: Run, found: FoundInvoices): Promise<void> {
     const { ordinal, firstSeenUs: bookedUs } = letter;
     found.fates.push(toFate(letter, { state: RecordState.DEAD_LETTERED, bookedUs, ordinal }));
   }
+  return letters.length < MAX_LETTERS ? [] : [lettersGap()];
 }
 
 /** The time inside an id, where it can be that of its acceptance. */
@@ -176,6 +191,13 @@ function booksGap({ fromUs, beforeUs }: TimeWindow): SearchGap {
   return create(SearchGapSchema, {
     where: "books",
     message: `not all was searched of what was accepted${from} before ${formatUs(beforeUs)}; set since to search a shorter time`,
+  });
+}
+
+function lettersGap(): SearchGap {
+  return create(SearchGapSchema, {
+    where: "books",
+    message: `the uuid has ${MAX_LETTERS} dead letters or more; of those that are older, only what the books still have was searched`,
   });
 }
 

@@ -2,49 +2,44 @@ import { readFileSync } from "node:fs";
 import type { RecordBatch } from "@chowhound/shared/contracts/chowhound/internal/v1/record_batch";
 import { createLogger } from "@chowhound/shared/runtime/logger";
 import { type SampleRecord, sampleBatch } from "@chowhound/shared/testing/sample-batches";
-import { freshDatabase } from "@chowhound/shared/testing/test-servers";
 import fc from "fast-check";
-import { Client } from "pg";
+import type { Client } from "pg";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { compactInvoices } from "./compact-invoices.ts";
+import { openTestDatabase, type TestDatabase } from "./database-for-test.ts";
 import type { Examination } from "./ledger.ts";
 import { examine, inShort } from "./ledger-for-test.ts";
 import { PostgresLedger } from "./postgres-ledger.ts";
-import { PostgresWriter } from "./postgres-writer.ts";
+import type { PostgresWriter } from "./postgres-writer.ts";
 
-const log = createLogger("test", "error");
 const EPOCH = 5n;
 const DEAD: SampleRecord = { tenantId: "globex", dead: { reason: "map_failed" } };
 /** Whatever its age. */
-const AT_ONCE = { keepMs: 0, keepNewest: 0, signal: new AbortController().signal, log };
+const AT_ONCE = {
+  keepMs: 0,
+  keepNewest: 0,
+  signal: new AbortController().signal,
+  log: createLogger("test", "error"),
+};
 const BY = { note: "sent again", writtenOffBy: "ada" };
 const NUMBERS = 6;
-let database: Awaited<ReturnType<typeof freshDatabase>>;
+let database: TestDatabase;
 let client: Client;
 let writer: PostgresWriter;
 let ledger: PostgresLedger;
 
 beforeAll(async () => {
-  database = await freshDatabase();
-  client = new Client({ connectionString: database.url });
-  await client.connect();
-  const options = { url: database.url, statementTimeoutMs: 30_000, log };
-  writer = new PostgresWriter({ ...options, lane: 0 });
-  ledger = new PostgresLedger(options);
-  await writer.open();
+  database = await openTestDatabase();
+  ({
+    client,
+    writers: [writer],
+  } = database);
+  ledger = new PostgresLedger(database.options);
 });
 afterAll(async () => {
-  await writer.close();
-  await client.end();
   await database.drop();
 });
-beforeEach(() => empty());
-
-async function empty(): Promise<void> {
-  await client.query(
-    "delete from records; delete from invoices; delete from totals; delete from dead_letters; delete from compacted_invoices; delete from invoice_repeats; delete from audit_write_offs",
-  );
-}
+beforeEach(() => database.empty());
 
 function numbered(sequence: number, records: readonly SampleRecord[] = [{}], epoch = EPOCH): RecordBatch {
   return sampleBatch({ records, origin: { epoch, sequence: BigInt(sequence) } });
@@ -96,6 +91,19 @@ describe("the books", () => {
     await book();
     await writer.write([numbered(9)]);
     expect(await findings(6, 12)).toEqual([]);
+  });
+
+  it("are closed where a replay's copy came later than what is audited", async () => {
+    const batches = await book();
+    const replay = { ...numbered(7), replayOf: batches[0]!.batchId, replayOrdinals: [0] };
+    await writer.write([replay, again(replay, 10)]);
+    expect(await findings(6, 12)).toEqual([]);
+  });
+
+  it("have no further gap where numbers were written off that a rewound RAW has yet to give out again", async () => {
+    await book();
+    await writeOff(9, 10, 12);
+    expect(await findings(6, 6)).toEqual([]);
   });
 
   it.each<[string, string, string[]]>([
@@ -209,7 +217,7 @@ describe("the books", () => {
       fc.asyncProperty(
         fc.record({ booked: numbers, repeated: numbers, writtenOff: number, isFolded: fc.boolean() }),
         async ({ booked, repeated, writtenOff, isFolded }) => {
-          await empty();
+          await database.empty();
           await client.query(
             `insert into invoices (batch_id, epoch, raw_seq, accepted_at, accepted)
              select gen_random_uuid(), $1, n, now(), 0 from unnest($2::int[]) n`,

@@ -1,47 +1,34 @@
 import type { RecordBatch } from "@chowhound/shared/contracts/chowhound/internal/v1/record_batch";
-import { createLogger } from "@chowhound/shared/runtime/logger";
 import { type SampleRecord, sampleBatch } from "@chowhound/shared/testing/sample-batches";
-import { freshDatabase } from "@chowhound/shared/testing/test-servers";
 import fc from "fast-check";
-import { Client } from "pg";
+import type { Client } from "pg";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { openTestDatabase, type TestDatabase } from "./database-for-test.ts";
 import { formatLetterId, parseLetterId } from "./letter-id.ts";
 import { PostgresLetters } from "./postgres-letters.ts";
-import { PostgresWriter } from "./postgres-writer.ts";
+import type { PostgresWriter } from "./postgres-writer.ts";
 import { collectReplay, enriched } from "./replay-for-test.ts";
 
-const log = createLogger("test", "error");
 const DEAD: SampleRecord = { dead: { reason: "map_failed", detail: "no such field" } };
 const ALL = {};
 const WHO = { after: undefined, limit: 1_000, note: "not worth it", discardedBy: "ada" };
-const EMPTY = "truncate records, invoices, totals, dead_letters";
 const PROPERTY_RUNS = 25;
-let database: Awaited<ReturnType<typeof freshDatabase>>;
+let database: TestDatabase;
 let client: Client;
 let writer: PostgresWriter;
 let other: PostgresWriter;
 let letters: PostgresLetters;
 
 beforeAll(async () => {
-  database = await freshDatabase();
-  client = new Client({ connectionString: database.url });
-  await client.connect();
-  const options = { url: database.url, statementTimeoutMs: 30_000 };
-  [writer, other] = [0, 1].map((lane) => new PostgresWriter({ ...options, lane, log })) as [
-    PostgresWriter,
-    PostgresWriter,
-  ];
-  letters = new PostgresLetters(options);
-  await writer.open();
-  await other.open();
+  database = await openTestDatabase();
+  ({
+    client,
+    writers: [writer, other],
+  } = database);
+  letters = new PostgresLetters(database.options);
 });
-afterAll(async () => {
-  await writer.close();
-  await other.close();
-  await client.end();
-  await database.drop();
-});
-beforeEach(() => client.query(EMPTY));
+afterAll(() => database.drop());
+beforeEach(() => database.empty());
 afterEach(expectBalance);
 
 /** INV-1, after every test: the books agree with themselves, with the rows and with the letters. */
@@ -234,7 +221,7 @@ describe("a replay", () => {
       }),
     ]);
     const [again] = await replay();
-    await client.query(EMPTY);
+    await database.empty();
     const batch = enriched(again!, { dies: (index) => index === 0 });
     await writer.write([batch]);
     expect(await letters.list(ALL, "open", WHO)).toMatchObject([{ dataId: "a", ordinal: 0, attempts: 1 }]);
@@ -446,7 +433,7 @@ it("INV-1: any sequence of deaths, replays, fixes, discards and repeated deliver
   await fc.assert(
     fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 14 }), async (more) => {
       const steps: Step[] = [...BEGIN, ...more];
-      await client.query(EMPTY);
+      await database.empty();
       /** Of each letter: open, resolved or discarded, and how often its record died. */
       const model = new Map<string, { state: string; attempts: number }>();
       const sent: SampleRecord[] = [];

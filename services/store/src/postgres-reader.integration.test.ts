@@ -20,37 +20,33 @@ import { LIMITS } from "@chowhound/shared/record/limits";
 import { RECORD_FIELD, RecordView } from "@chowhound/shared/record/record-view";
 import { structToJson } from "@chowhound/shared/record/struct-json";
 import { formatUuid } from "@chowhound/shared/record/uuid";
-import { createLogger } from "@chowhound/shared/runtime/logger";
 import { type SampleRecord, sampleBatch } from "@chowhound/shared/testing/sample-batches";
-import { freshDatabase } from "@chowhound/shared/testing/test-servers";
 import fc from "fast-check";
 import { Client } from "pg";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { openTestDatabase, type TestDatabase } from "./database-for-test.ts";
 import { PostgresReader } from "./postgres-reader.ts";
-import { PostgresWriter } from "./postgres-writer.ts";
+import type { PostgresWriter } from "./postgres-writer.ts";
 
-const log = createLogger("test", "error");
 const MAX_BYTES = 1024 ** 2;
-let database: Awaited<ReturnType<typeof freshDatabase>>;
+let database: TestDatabase;
 let client: Client;
 let writer: PostgresWriter;
 let reader: PostgresReader;
 
 beforeAll(async () => {
-  database = await freshDatabase();
-  client = new Client({ connectionString: database.url });
-  await client.connect();
-  writer = new PostgresWriter({ url: database.url, statementTimeoutMs: 30_000, lane: 0, log });
-  await writer.open();
-  reader = new PostgresReader({ url: database.url, connections: 2, log });
+  database = await openTestDatabase();
+  ({
+    client,
+    writers: [writer],
+  } = database);
+  reader = new PostgresReader({ ...database.options, connections: 2 });
 });
 afterAll(async () => {
   await reader.close();
-  await writer.close();
-  await client.end();
   await database.drop();
 });
-beforeEach(() => client.query("truncate records, invoices, totals, dead_letters"));
+beforeEach(() => database.empty());
 
 async function land(...records: SampleRecord[]): Promise<RecordBatch> {
   const batch = sampleBatch({ records });
@@ -382,9 +378,9 @@ describe("trouble", () => {
   it("says so while the database can't be reached, and reads again when it can", async () => {
     await land({ dataId: "one" });
     await get(keyOf("one"));
-    const name = new URL(database.url).pathname.slice(1);
+    const name = new URL(database.options.url).pathname.slice(1);
     const admin = new Client({
-      connectionString: Object.assign(new URL(database.url), { pathname: "/postgres" }).href,
+      connectionString: Object.assign(new URL(database.options.url), { pathname: "/postgres" }).href,
     });
     await admin.connect();
     await admin.query(`alter database ${name} allow_connections false`);

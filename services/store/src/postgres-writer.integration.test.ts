@@ -226,6 +226,31 @@ describe("PostgresWriter", () => {
     expect(await write(sampleBatch({ records: [base] }))).toEqual([{ stale: 1 }]);
   });
 
+  describe("INV-4: moves the row of a record that is not the newest under its new key", () => {
+    const uuid = (n: number) => `0198c0de-0000-7000-8000-0000000000f${n}`;
+    const older: SampleRecord = { dataId: "a", uuid: uuid(1), updatedAtUs: at(1), data: "older" };
+    const newer: SampleRecord = { dataId: "b", uuid: uuid(2), updatedAtUs: at(2), data: "newer" };
+    const derived = (record: SampleRecord): SampleRecord => ({
+      ...record,
+      pipelineVersion: 2,
+      enrichment: { dataId: "derived" },
+    });
+
+    it("where the newer one comes in the same group", async () => {
+      await write(sampleBatch({ records: [older] }));
+      expect(await write(sampleBatch({ records: [derived(older), derived(newer)] }))).toEqual([
+        { updated: 2 },
+      ]);
+      expect(await table()).toEqual({ derived: "newer" });
+    });
+
+    it("where the newer one is the row", async () => {
+      await write(sampleBatch({ records: [older, derived(newer)] }));
+      expect(await write(sampleBatch({ records: [derived(older)] }))).toEqual([{ stale: 1 }]);
+      expect(await table()).toEqual({ derived: "newer" });
+    });
+  });
+
   it("INV-5: isolates the rows that the database refuses, wherever they stand", async () => {
     await client.query("alter table records add constraint no_poison check (data <> 'poison')");
     try {

@@ -10,7 +10,8 @@ import {
 } from "@chowhound/shared/contracts/chowhound/v1/query_service";
 import { STATE_OF } from "./group-fates.ts";
 import { inMicroseconds, toTimestamp } from "./landed-row.ts";
-import { formatLetterId } from "./letter-id.ts";
+import { formatLetterId, type LetterId } from "./letter-id.ts";
+import { columnsOf } from "./letter-rows.ts";
 import type { Run } from "./read-pool.ts";
 import type { Verdict } from "./verdict.ts";
 
@@ -57,12 +58,24 @@ export function readRows(run: Run, tenantId: string, uuids: readonly string[]): 
   });
 }
 
-export function readLetters(run: Run, tenantId: string, uuids: readonly string[]): Promise<LetterRow[]> {
+const LETTER = `${ABOUT}, ordinal, stage, reason, detail, state, attempts, verdict, replay_batch_id as "replayBatchId",
+  ${inMicroseconds("first_seen")} as "firstSeenUs", ${inMicroseconds("settled_at")} as "settledUs"`;
+
+/** The tenant's letters of the uuid, the newest first: a producer may have sent it any number of times. */
+export function readLettersOf(run: Run, tenantId: string, uuid: string, limit: number): Promise<LetterRow[]> {
   return run({
-    text: `select ${ABOUT}, ordinal, stage, reason, detail, state, attempts, verdict, replay_batch_id as "replayBatchId",
-        ${inMicroseconds("first_seen")} as "firstSeenUs", ${inMicroseconds("settled_at")} as "settledUs"
-      from dead_letters where tenant_id = $1 and uuid = any($2::uuid[])`,
-    values: [tenantId, uuids],
+    text: `select ${LETTER} from dead_letters where tenant_id = $1 and uuid = $2::uuid
+      order by first_seen desc limit ${limit}`,
+    values: [tenantId, uuid],
+  });
+}
+
+/** Those of the letters that are the tenant's. */
+export function readLetters(run: Run, tenantId: string, ids: readonly LetterId[]): Promise<LetterRow[]> {
+  return run({
+    text: `select ${LETTER} from dead_letters
+      where tenant_id = $1 and (batch_id, ordinal) in (select * from unnest($2::uuid[], $3::integer[]))`,
+    values: [tenantId, ...columnsOf(ids)],
   });
 }
 

@@ -77,6 +77,15 @@ const FIND_EQUAL = {
   rowMode: "array",
 };
 
+/** Whether one of these records is, by its uuid, a row under another key. */
+const FIND_ELSEWHERE = {
+  name: "find-elsewhere",
+  text: `
+    select from unnest($1::text[], $2::uuid[], $3::text[]) as i (tenant_id, uuid, data_id)
+    join records r on r.tenant_id = i.tenant_id and r.uuid = i.uuid
+    where r.data_id <> i.data_id limit 1`,
+};
+
 /** The rows that share a key or a uuid with what is incoming, locked in the order of their keys. */
 const LOCK_RELATED = `
   with related as (
@@ -98,8 +107,8 @@ const INSERT_WINNERS = `
  * Applies records to the table within a transaction that the caller has begun, newest wins, and isolates those that
  * the database refuses for their values.
  *
- * The way is optimistic: one COPY, one upsert. Where a uuid turns out to be stored under another key, the group is
- * decided record by record against locked rows. Where a value is refused, the group is halved until the bad record
+ * The way is optimistic: one COPY, one upsert. Where a uuid turns out to be stored under another key, even that of a record
+ * that is no row, the group is decided record by record against locked rows. Where a value is refused, the group is halved until the bad record
  * stands alone.
  */
 export class RowWriter {
@@ -149,12 +158,12 @@ export class RowWriter {
     if (uuidsAreDistinct) {
       await this.#client.query("savepoint before_upsert");
       try {
-        await this.#upsert(greatest, applied.verdicts);
-        return;
+        const rows = await this.#upsert(greatest, applied.verdicts);
+        if (!(await this.#areElsewhere(records.filter((record) => !rows.has(record))))) return;
       } catch (error) {
         if (!isUuidTaken(error)) throw error;
-        await this.#client.query("rollback to savepoint before_upsert");
       }
+      await this.#client.query("rollback to savepoint before_upsert");
       if (greatest.length < records.length) {
         await this.#client.query("delete from incoming");
         await this.#copyIn(records);
@@ -170,7 +179,12 @@ export class RowWriter {
     await finished(stream);
   }
 
-  async #upsert(records: readonly IncomingRecord[], verdicts: Map<IncomingRecord, Verdict>): Promise<void> {
+  /** Returns the records that are rows now. */
+  async #upsert(
+    records: readonly IncomingRecord[],
+    verdicts: Map<IncomingRecord, Verdict>,
+  ): Promise<Set<IncomingRecord>> {
+    const applied = new Set<IncomingRecord>();
     const { rows } = await this.#client.query<[string, string, boolean, boolean | null]>(UPSERT as never);
     const verdictOf = new Map<string, Verdict>();
     for (const [tenantId, uuid, inserted, same] of rows)
@@ -181,13 +195,30 @@ export class RowWriter {
     const notApplied: number[] = [];
     for (let n = 0; n < records.length; n++) {
       const verdict = verdictOf.get(ownUuid(records[n]!.tenantId, records[n]!.uuid));
-      if (verdict === undefined) notApplied.push(n);
-      else verdicts.set(records[n]!, verdict);
+      if (verdict === undefined) {
+        notApplied.push(n);
+        continue;
+      }
+      verdicts.set(records[n]!, verdict);
+      applied.add(records[n]!);
     }
-    if (notApplied.length === 0) return;
+    if (notApplied.length === 0) return applied;
     for (const n of notApplied) verdicts.set(records[n]!, "stale");
     const equal = await this.#client.query<[number]>({ ...FIND_EQUAL, values: [notApplied] } as never);
     for (const [n] of equal.rows) verdicts.set(records[n]!, "unchanged");
+    return applied;
+  }
+
+  /** A record that comes too late for its key may yet have to leave another: the one that an older pipeline gave it. */
+  async #areElsewhere(records: readonly IncomingRecord[]): Promise<boolean> {
+    if (records.length === 0) return false;
+    const columns = [
+      records.map(({ tenantId }) => tenantId),
+      records.map(({ uuid }) => uuid),
+      records.map(({ dataId }) => dataId.toString()),
+    ];
+    const { rowCount } = await this.#client.query({ ...FIND_ELSEWHERE, values: columns });
+    return rowCount !== 0;
   }
 
   async #settle(records: readonly IncomingRecord[], applied: AppliedRows): Promise<void> {

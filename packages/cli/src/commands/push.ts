@@ -248,7 +248,7 @@ export const command = defineCommand({
 async function openStream(cli: Cli, trace: Trace | undefined): Promise<NonNullable<PushOptions["open"]>> {
   const gateway = await cli.mesh.gateway(IngestionService, { signal: new AbortController().signal });
   const headers: Record<string, string> = trace === undefined ? {} : { traceparent: trace.traceparent };
-  return (requests, signal) => gateway.ingestStream(requests, { signal, headers, timeoutMs: 0 });
+  return (requests, signal) => gateway.ingestStream(requests, { signal, headers });
 }
 
 interface Trace {

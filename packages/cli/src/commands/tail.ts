@@ -80,7 +80,7 @@ export const command = defineCommand({
     const enough = new AbortController();
 
     const follow = async (process: AdminProcess): Promise<ExitCode> => {
-      const calls = { signal: enough.signal, timeoutMs: 0 };
+      const calls = { signal: enough.signal };
       try {
         for await (const { records, skipped } of process.client(TapService).tail(request, calls)) {
           for (const record of records.slice(0, left)) {

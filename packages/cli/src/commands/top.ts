@@ -78,15 +78,15 @@ function toJson({ at, processes, verdicts }: MeshView): JsonObject {
       troubles,
       ...(throughput !== undefined && {
         records: throughput.records,
-        records_per_second: throughput.recordsPerSecond,
+        recordsPerSecond: throughput.recordsPerSecond,
       }),
       ...(lag !== undefined && {
-        lag: { batches: lag.batches, records: lag.records, oldest_seconds: lag.oldestSeconds ?? null },
+        lag: { batches: lag.batches, records: lag.records, oldestSeconds: lag.oldestSeconds ?? null },
       }),
       counts: totals(counts),
     })),
     verdicts: Object.fromEntries(
-      verdicts.map(({ name, total, perSecond }) => [name, { total, per_second: perSecond }]),
+      verdicts.map(({ name, total, perSecond }) => [name, { total, perSecond: perSecond }]),
     ),
   };
 }

@@ -49,7 +49,7 @@ export async function send(call: CallDeadLetters, open: OpenLetters, tally: Repl
     const skipped = await call(async (client) => {
       const passedOver = new Map<string, string>();
       const request = { selection: { by: { case: "ids", value: { ids } } } } as const;
-      for await (const progress of client.replayDeadLetters(request, { timeoutMs: 0 })) {
+      for await (const progress of client.replayDeadLetters(request)) {
         for (const { id, reason } of progress.skippedLetters) passedOver.set(id, reason);
         tally.sent = before.sent + Number(progress.published);
       }

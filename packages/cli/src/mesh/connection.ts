@@ -1,5 +1,11 @@
 import type { DescService } from "@bufbuild/protobuf";
-import { type Client, ConnectError, createClient, type Interceptor } from "@connectrpc/connect";
+import {
+  type Client,
+  ConnectError,
+  createClient,
+  type Interceptor,
+  type Transport,
+} from "@connectrpc/connect";
 import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
 
 /** One process, or one gateway, that calls go to. */
@@ -14,6 +20,8 @@ export interface ConnectionOptions {
   from: string;
   /** Ends the calls in flight. */
   signal: AbortSignal;
+  /** Where a call says nothing of its own; 0: no limit. */
+  callTimeoutMs?: number;
 }
 
 /** Makes clients of the services behind one address. */
@@ -21,7 +29,7 @@ export interface Connection {
   client<S extends DescService>(service: S): Client<S>;
 }
 
-/** Longer than any answer should take. Streams set `timeoutMs: 0`. */
+/** Longer than any answer should take. Streams take as long as they take. */
 const CALL_TIMEOUT_MS = 30_000;
 
 const targets = new WeakMap<ConnectError, ConnectionOptions>();
@@ -33,16 +41,20 @@ export function targetOf(error: ConnectError): ConnectionOptions | undefined {
 
 /** Connects with the first call; idle, it keeps no process from ending. Every call rejects with a ConnectError that `targetOf` knows. */
 export function openConnection(options: ConnectionOptions): Connection {
-  const { url, serverName, key, signal } = options;
+  const { url, serverName, key, signal, callTimeoutMs = CALL_TIMEOUT_MS } = options;
   const sessionOptions = serverName === undefined ? {} : { servername: serverName };
   const sessionManager = new Http2SessionManager(url, { pingIntervalMs: 20_000 }, sessionOptions);
   const transport = createGrpcTransport({
     baseUrl: url,
     sessionManager,
-    defaultTimeoutMs: CALL_TIMEOUT_MS,
     interceptors: [noteTarget(options), authorize(key), endWith(signal)],
   });
-  return { client: (service) => createClient(service, transport) };
+  const bounded: Transport = {
+    unary: (method, signal, timeoutMs = callTimeoutMs, ...call) =>
+      transport.unary(method, signal, timeoutMs, ...call),
+    stream: (...call) => transport.stream(...call),
+  };
+  return { client: (service) => createClient(service, bounded) };
 }
 
 function authorize(key: string | undefined): Interceptor {

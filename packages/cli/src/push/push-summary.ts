@@ -40,17 +40,17 @@ export function describeTally({ tally, isComplete, isDryRun, traceId, statePath 
 export function tallyToJson({ tally, isComplete, isDryRun, traceId, statePath }: PushSummary): JsonObject {
   return {
     complete: isComplete,
-    dry_run: isDryRun,
+    dryRun: isDryRun,
     accepted: tally.accepted,
     rejected: tally.rejected,
-    rejected_by_reason: Object.fromEntries(tally.byReason),
+    rejectedByReason: Object.fromEntries(tally.byReason),
     seconds: Math.round(tally.seconds * 1000) / 1000,
-    records_per_second: Math.round(tally.recordsPerSecond),
+    recordsPerSecond: Math.round(tally.recordsPerSecond),
     ...(tally.firstReceiptId !== undefined && {
-      first_receipt_id: tally.firstReceiptId,
-      last_receipt_id: tally.lastReceiptId!,
+      firstReceiptId: tally.firstReceiptId,
+      lastReceiptId: tally.lastReceiptId!,
     }),
-    ...(traceId !== undefined && { trace_id: traceId }),
+    ...(traceId !== undefined && { traceId }),
     ...(statePath !== undefined && !isComplete && { state: statePath }),
   };
 }

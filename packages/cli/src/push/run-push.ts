@@ -118,10 +118,10 @@ export async function runPush(options: PushOptions): Promise<boolean> {
     }
     const [first, last] = [records[0]!.origin, records.at(-1)!.origin];
     receiptsFile?.write({
-      receipt_id: receipt.receiptId,
+      receiptId: receipt.receiptId,
       file: files[first.input]!,
-      first_line: first.line,
-      last_line: last.line,
+      firstLine: first.line,
+      lastLine: last.line,
       accepted: receipt.accepted,
       rejected: receipt.rejected,
     });

@@ -205,6 +205,17 @@ describe("contentHash", () => {
   });
 });
 
+test("the hash takes attributes as attributesToJson writes them, also those of a key that comes twice", () => {
+  const text = fc.string({ unit: "binary" }).map((value) => value.replaceAll(/[\0\ufeff]/g, "-"));
+  fc.assert(
+    fc.property(fc.array(fc.tuple(fc.oneof(fc.constantFrom("a", "b"), text), text)), (pairs) => {
+      const bytes = Buffer.concat(pairs.map(([key, value]) => encode({ attributes: { [key]: value } })));
+      const json = attributesToJson(new RecordView().read(bytes).attributes());
+      expect(hashBytes(bytes)).toBe(reference(["", "{}", "", "", json]));
+    }),
+  );
+});
+
 describe("attributesToJson", () => {
   test("is JSON with sorted keys", () => {
     const attributes = fc.dictionary(fc.string({ unit: "binary" }), fc.string({ unit: "binary" }));

@@ -92,6 +92,30 @@ describe("agrees with the protobuf library", () => {
     );
   });
 
+  test("on few keys and on many, in any order", () => {
+    const many = fc.uniqueArray(key, { maxLength: 60, selector: safe });
+    fc.assert(
+      fc.property(many, (names) => {
+        const bytes = Buffer.concat(names.map((name, i) => entry(utf8(name), numberValue(i))));
+        const expected = names.map((name, i) => [name, i] as const).sort(([a], [b]) => (a < b ? -1 : 1));
+        const members = expected.map(([name, i]) => `${JSON.stringify(name)}:${i}`);
+        expect(read(bytes)).toBe(`{${members.join(",")}}`);
+      }),
+    );
+  });
+
+  test("on a value before its key, a key that comes twice, and keys in order after them", () => {
+    const value = field(2, numberValue(1));
+    const bytes = Buffer.concat([
+      field(1, Buffer.concat([value, field(1, utf8("a"))])),
+      field(1, Buffer.concat([field(1, utf8("gone")), field(1, utf8("b")), value])),
+      field(1, Buffer.concat([field(1, utf8("c")), value, field(1, utf8("d"))])),
+      entry(utf8("e"), numberValue(2)),
+    ]);
+    expect(read(bytes)).toBe('{"a":1,"b":1,"d":1,"e":2}');
+    expect(read(bytes)).toBe(canonical(toJson(StructSchema, fromBinary(StructSchema, bytes))));
+  });
+
   test("on an entry without a key", () => {
     const bytes = field(1, field(2, boolValue(true)));
     expect(read(bytes)).toBe('{"":true}');

@@ -4,6 +4,7 @@ import type { Logger } from "../runtime/logger.ts";
 import { NO_ANSWER, probe } from "../runtime/probe.ts";
 import type { Dependency, ServiceStatus } from "../runtime/service-status.ts";
 import type { Meter } from "../telemetry/meter.ts";
+import { leavePartedServer } from "./leave-parted-server.ts";
 
 const ANSWER_MS = 1_000;
 const ANSWER_RETRY_MS = 100;
@@ -43,6 +44,8 @@ export async function connectNats(options: {
         pingInterval: 5_000,
         maxPingOut: 2,
         timeout: 5_000,
+        // Else every publish makes an error with its stack beforehand, in case it fails.
+        noAsyncTraces: true,
         ignoreClusterUpdates: false,
       }),
     {
@@ -59,6 +62,7 @@ export async function connectNats(options: {
   log.info({ server: nc.getServer(), serverVersion: nc.info?.version }, "connected to NATS");
   void followStatus(nc, { log, dependency, meter: options.meter });
   void followAnswers(nc, log, dependency, signal);
+  void leavePartedServer(nc, { log, signal });
   return nc;
 }
 

@@ -209,9 +209,10 @@ export class StageConsumer {
   /** Fetches until the room is used or the wait is over, consuming the fetch to its end: nothing is left in transit. */
   async #fetch({ consumer, stream, epoch }: Bound): Promise<void> {
     const room = this.#options.maxHeld - this.#held.size;
-    const messages = await consumer.fetch({ max_messages: room, expires: FETCH_MS });
+    const expires = withJitter(FETCH_MS);
+    const messages = await consumer.fetch({ max_messages: room, expires });
     // While the connection is down the client lets a fetch stay open; what was in transit comes again.
-    const overdue = setTimeout(() => messages.stop(), 2 * FETCH_MS);
+    const overdue = setTimeout(() => messages.stop(), 2 * expires);
     try {
       for await (const message of messages) this.#deliver(message, stream, epoch);
     } finally {
@@ -246,7 +247,7 @@ export class StageConsumer {
       attempt,
       trace,
       ack: () => settle(() => message.ack()),
-      giveBack: (delayMs) => settle(() => message.nak(delayMs), "given_back"),
+      giveBack: (delayMs) => settle(() => message.nak(withJitter(delayMs)), "given_back"),
     });
   }
 
@@ -340,6 +341,14 @@ export class StageConsumer {
       };
     });
   }
+}
+
+/**
+ * Up to half as much again. Replicas that wait in step are served in step: what one of them has given back comes to that same
+ * one again, and not to the one that could take it.
+ */
+function withJitter(ms: number): number {
+  return Math.round(ms * (1 + Math.random() / 2));
 }
 
 /** The client throws where the headers are not well formed; nobody but us needs them, and the message is good without. */

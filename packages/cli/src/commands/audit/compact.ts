@@ -24,7 +24,8 @@ export const command = defineCommand({
       throw new UsageError(`--keep: ${JSON.stringify(keep)} is no span such as 7d or 12h`);
     const request = keepMs === undefined ? {} : { keep: durationFromMs(keepMs) };
     const response = await callAnyProcess(await cli.mesh.processes(["store"]), (store) =>
-      store.client(AuditService).compactBooks(request),
+      // Step by step until all is folded.
+      store.client(AuditService).compactBooks(request, { timeoutMs: 0 }),
     );
     if (cli.out.json) await cli.out.document(protoJson(CompactBooksResponseSchema, response));
     else await cli.out.line(`${formatCount(response.compactedInvoices)} invoices were folded into sums`);

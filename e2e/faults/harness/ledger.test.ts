@@ -1,0 +1,55 @@
+import { create } from "@bufbuild/protobuf";
+import { ReceiptSchema, RecordOutcome } from "@chowhound/shared/contracts/chowhound/v1/ingestion_service";
+import { expect, test } from "vitest";
+import { type Fate, type KnownRecord, knownRecord } from "./known-records.ts";
+import { Ledger } from "./ledger.ts";
+
+const place = { sourceType: "note", sourceId: "s", dataId: "d" };
+const record = (version: number, fate?: Fate): KnownRecord => knownRecord(place, version, fate);
+
+function receipt(...outcomes: ("ACCEPTED" | "REJECTED")[]) {
+  return create(ReceiptSchema, {
+    accepted: outcomes.filter((each) => each === "ACCEPTED").length,
+    rejected: outcomes.filter((each) => each === "REJECTED").length,
+    statuses: outcomes.map((outcome) => ({ outcome: RecordOutcome[outcome], reason: "missing_time" })),
+  });
+}
+
+test("what has a receipt is certain, what has none is possible", () => {
+  const ledger = new Ledger();
+  ledger.sending("t", [record(3), record(1)]);
+  ledger.answered("t", [record(3), record(1)], receipt("ACCEPTED", "ACCEPTED"));
+  ledger.sending("t", [record(5)]);
+  expect(ledger.rows.get("t/note/s/d")).toEqual({ certain: 3, possible: 5 });
+  expect([ledger.accepted, ledger.unanswered]).toEqual([2, 1]);
+});
+
+test("a dead letter is owed for a record that dies, nothing for one that is refused", () => {
+  const ledger = new Ledger();
+  const records = [record(1, "dies"), record(2, "rejected"), record(3, "conflicts")];
+  ledger.sending("t", records);
+  ledger.answered("t", records, receipt("ACCEPTED", "REJECTED", "ACCEPTED"));
+  expect([...ledger.letters]).toEqual([["t/d version 1 dies", true]]);
+  expect(ledger.rows.size).toBe(0);
+  expect([ledger.unanswered, ledger.problems]).toEqual([0, []]);
+});
+
+test("a receipt that accepts what must be refused, or refuses what is good, is a problem", () => {
+  const ledger = new Ledger();
+  const records = [record(1, "rejected"), record(2)];
+  ledger.sending("t", records);
+  ledger.answered("t", records, receipt("ACCEPTED", "REJECTED"));
+  expect(ledger.problems).toHaveLength(2);
+});
+
+test("set back, it owes what it owed then", () => {
+  const ledger = new Ledger();
+  ledger.sending("t", [record(1)]);
+  ledger.answered("t", [record(1)], receipt("ACCEPTED"));
+  const before = ledger.snapshot();
+  ledger.sending("t", [record(2)]);
+  ledger.answered("t", [record(2)], receipt("ACCEPTED"));
+  ledger.setBack(before);
+  expect(ledger.rows.get("t/note/s/d")).toEqual({ certain: 1, possible: 2 });
+  expect(ledger.accepted).toBe(1);
+});

@@ -1,0 +1,99 @@
+import { parseArgs } from "node:util";
+import type { FaultKind } from "./fault-kind.ts";
+import { FAULT_KINDS, SABOTAGE_KINDS } from "./fault-kinds.ts";
+
+export interface CommandOptions {
+  /** Undefined: another one each time. */
+  seed: number | undefined;
+  minutes: number;
+  rounds: number;
+  kinds: ReadonlyMap<string, FaultKind>;
+  /** The names given, to be given again. */
+  faults: string | undefined;
+  keepFiles: boolean;
+  jsonFile: string | undefined;
+}
+
+/** The command line is wrong. */
+export class UsageError extends Error {
+  override readonly name = "UsageError";
+}
+
+export const help = `Tortures a mesh of real processes (two of each service): round after round a mix of load and of one to three faults, at moments and
+on victims that the seed decides. Every few rounds all comes to rest and is judged: the audit, each row and dead letter
+against what the producers know, memory and logs.
+
+  npm run torture -- [flags]
+
+  --minutes N     how long (default 10); it ends after the round that is under way, as it does after Ctrl-C
+  --rounds N      how many rounds, instead of or besides
+  --seed N        decides loads and faults; by default another one each time
+  --faults a,b    only these kinds of faults
+  --keep          leaves logs and data where they are
+  --json FILE     writes the result to a file
+  --help
+
+A seed gives the same loads, faults and moments again. What happens is not the same to the bit: real processes meet them in real time.
+
+Faults: ${wrap([...FAULT_KINDS.keys()])}
+To see that the judge finds something, there is also: ${[...SABOTAGE_KINDS.keys()].join(", ")}
+
+Exit codes: 0 nothing was found; 1 something was, and logs and data are kept; 2 the command line is wrong.
+`;
+
+/** Undefined where help is asked for. Throws UsageError. */
+export function parseTortureOptions(args: readonly string[]): CommandOptions | undefined {
+  const values = parseFlags(args);
+  if (values.help) return undefined;
+  return {
+    seed: values.seed === undefined ? undefined : parseCount("seed", values.seed, 0, 2 ** 31 - 1),
+    minutes: parseMinutes(values.minutes ?? (values.rounds === undefined ? "10" : "100000")),
+    rounds: values.rounds === undefined ? Infinity : parseCount("rounds", values.rounds, 1, 1_000_000),
+    kinds: values.faults === undefined ? FAULT_KINDS : selectKinds(values.faults),
+    faults: values.faults,
+    keepFiles: values.keep,
+    jsonFile: values.json,
+  };
+}
+
+function parseFlags(args: readonly string[]) {
+  const flag = { type: "boolean", default: false } as const;
+  const text = { type: "string" } as const;
+  try {
+    return parseArgs({
+      args: [...args],
+      options: { minutes: text, rounds: text, seed: text, faults: text, json: text, keep: flag, help: flag },
+    }).values;
+  } catch (error) {
+    throw new UsageError((error as Error).message.split("\n")[0]);
+  }
+}
+
+function parseCount(name: string, text: string, min: number, max: number): number {
+  const value = Number(text);
+  if (/^\d+$/.test(text) && value >= min && value <= max) return value;
+  throw new UsageError(`--${name}: ${JSON.stringify(text)} is not a whole number from ${min} to ${max}`);
+}
+
+function parseMinutes(text: string): number {
+  const value = Number(text);
+  if (text.trim() !== "" && value > 0 && value <= 100_000) return value;
+  throw new UsageError(`--minutes: ${JSON.stringify(text)} is not a number above 0`);
+}
+
+function selectKinds(names: string): ReadonlyMap<string, FaultKind> {
+  const all = new Map([...FAULT_KINDS, ...SABOTAGE_KINDS]);
+  return new Map(
+    names.split(",").map((name) => {
+      const kind = all.get(name);
+      if (kind === undefined)
+        throw new UsageError(`--faults: ${JSON.stringify(name)} is none of ${[...all.keys()].join(", ")}`);
+      return [name, kind];
+    }),
+  );
+}
+
+function wrap(names: readonly string[]): string {
+  const half = Math.ceil(names.length / 2);
+  return [names.slice(0, half), names.slice(half)].map((part) => part.join(", ")).join(",\n  ");
+}

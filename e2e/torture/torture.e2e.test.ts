@@ -1,0 +1,73 @@
+import { spawn } from "node:child_process";
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import { text } from "node:stream/consumers";
+import { removePostgresData } from "@chowhound/local/postgres";
+import { describe, expect, inject, it } from "vitest";
+import type { FaultKind, PlannedFault } from "./fault-kind.ts";
+import { FAULT_KINDS, SABOTAGE_KINDS } from "./fault-kinds.ts";
+import { planRound } from "./plan.ts";
+import { runTorture } from "./run-torture.ts";
+
+const PATIENCE_MS = 300_000;
+
+function choose(from: ReadonlyMap<string, FaultKind>, names: readonly string[]): Map<string, FaultKind> {
+  return new Map(names.map((name) => [name, from.get(name)!]));
+}
+
+describe("a torture", () => {
+  it(
+    "INV-1 to INV-4: a few rounds of it are stood",
+    async (context) => {
+      context.skip(!inject("natsIsCurrent"), "nats-server is too old to be killed");
+      const lines: string[] = [];
+      const { findings, audits, faults } = await runTorture({
+        seed: 20260101,
+        maxMs: Infinity,
+        maxRounds: 2,
+        kinds: choose(FAULT_KINDS, ["kill", "kill-at-boundary", "cut", "bad-pipeline", "kill-server"]),
+        keepFiles: false,
+        signal: new AbortController().signal,
+        onLine: (line) => lines.push(line),
+      });
+      expect(findings, lines.join("\n")).toEqual([]);
+      expect(audits).toBe(1);
+      expect(faults.length).toBeGreaterThan(1);
+    },
+    PATIENCE_MS,
+  );
+
+  it(
+    "finds what was lost, ends with exit code 1, and says how to play it again",
+    async () => {
+      const seed = seedWith(["delete-a-row", "lose-a-message", "revert-a-row"]);
+      const flags = `--seed ${seed} --rounds 1 --faults delete-a-row,lose-a-message,revert-a-row`;
+      const child = spawn(process.execPath, [join(import.meta.dirname, "main.ts"), ...flags.split(" ")], {
+        stdio: ["ignore", "pipe", "inherit"],
+      });
+      const [output, code] = await Promise.all([
+        text(child.stdout),
+        new Promise((resolve) => child.once("exit", resolve)),
+      ]);
+      const dataDir = /^Logs and data: (.*)$/m.exec(output)?.[1];
+      expect(dataDir, output).toBeDefined();
+      await removePostgresData(join(dataDir!, "postgres"));
+      await rm(dataDir!, { recursive: true });
+
+      expect(code, output).toBe(1);
+      expect(output).toMatch(/^FOUND: number_missing \d+-\d+/m);
+      expect(output).toMatch(/^FOUND: rows_differ /m);
+      expect(output).toMatch(/^FOUND: .*: version 1 although \d+ was accepted/m);
+      expect(output).toContain(`npm run torture -- ${flags}`);
+    },
+    PATIENCE_MS,
+  );
+});
+
+/** The first one whose first round does all of these. */
+function seedWith(names: readonly string[]): number {
+  const kinds = choose(SABOTAGE_KINDS, names);
+  const playedBy = (seed: number): string[] =>
+    planRound(seed, 1, kinds).faults.map(({ fault }: { fault: PlannedFault }) => fault.kind);
+  for (let seed = 1; ; seed++) if (names.every((name) => playedBy(seed).includes(name))) return seed;
+}
