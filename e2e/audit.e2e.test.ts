@@ -346,7 +346,7 @@ describe("chow audit", () => {
       const status = createGrpcClient(AdminService, mesh.endpoints.admin.store!);
       const { counters } = await status.calls.getStatus({});
       status.close();
-      expect(counters[`chowhound.stream.rewinds{messaging.destination.name=${RAW}}`]).toBeGreaterThan(0n);
+      expect(counters["chowhound.stream.rewinds"]).toBeGreaterThan(0n);
     }, WAIT);
     expect(await writeOff(copied + 1, copied + 3)).toMatchObject({ code: 0 });
     await expectClosed();

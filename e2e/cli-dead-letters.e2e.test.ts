@@ -96,9 +96,13 @@ describe("chow dead-letters", () => {
   it("completes what there is", async () => {
     const complete = async (...words: string[]) =>
       (await chow("--get-yargs-completions", "chow", "dead-letters", ...words)).stdout.trimEnd().split("\n");
-    expect(await complete("list", "--reason", "")).toContain("required_field_missing");
-    expect(await complete("replay", "--source-type", "")).toContain("article");
-    expect(await complete("show", "")).toHaveLength(3);
+    // A shell doesn't wait for a mesh that is busy: then there is nothing, and one presses the key again.
+    const eventually = (check: () => Promise<void>) => vi.waitFor(check, { timeout: 20_000 });
+    await eventually(async () =>
+      expect(await complete("list", "--reason", "")).toContain("required_field_missing"),
+    );
+    await eventually(async () => expect(await complete("replay", "--source-type", "")).toContain("article"));
+    await eventually(async () => expect(await complete("show", "")).toHaveLength(3));
     expect(await complete("")).toContain("discard");
   });
 

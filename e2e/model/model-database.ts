@@ -140,14 +140,15 @@ export class ModelDatabase {
   }
 
   /**
-   * As `RowWriter`: where no uuid stands in the way, of each key the greatest record meets the row of the key, and the
+   * As `RowWriter`: where no uuid stands in the way nor is a row elsewhere, of each key the greatest record meets the row of the key, and the
    * others are told by comparing them with it; else the records are decided about one by one, as they come.
    */
   #settle(records: readonly IncomingRecord[]): Map<IncomingRecord, Verdict> {
     const { rows } = this.#contents;
     const seen = records.map((record): ModelRow => ({ ...this.#rules.ordersBy(record), record }));
     const greatest = greatestOfEachKey(seen);
-    if (hasUuidOfTwoKeys(seen) || !canUpsert(rows, [...greatest.values()])) {
+    const upserted = hasUuidOfTwoKeys(seen) ? undefined : upsert(rows, [...greatest.values()]);
+    if (upserted === undefined || seen.some((record) => isRowElsewhere(upserted, record))) {
       const related = [...rows.values()].filter((row) =>
         seen.some((record) => record.key === row.key || sameUuid(record, row)),
       );
@@ -194,17 +195,30 @@ function hasUuidOfTwoKeys(records: readonly ModelRow[]): boolean {
   return records.some((a) => records.some((b) => a.key !== b.key && sameUuid(a, b)));
 }
 
-/** Whether every record finds its uuid free when its turn in the statement comes, in the order of the keys. */
-function canUpsert(rows: ReadonlyMap<string, ModelRow>, records: readonly ModelRow[]): boolean {
+/** The rows afterwards, where every record finds its uuid free when its turn comes, in the order of the keys. */
+function upsert(
+  rows: ReadonlyMap<string, ModelRow>,
+  records: readonly ModelRow[],
+): ReadonlyMap<string, ModelRow> | undefined {
   const after = new Map(rows);
   for (const record of records.toSorted((a, b) => (a.key < b.key ? -1 : 1))) {
     const row = after.get(record.key);
     if (row !== undefined && compareOrder(record, row) <= 0) continue;
     if ([...after.values()].some((other) => other.key !== record.key && sameUuid(other, record)))
-      return false;
+      return undefined;
     after.set(record.key, record);
   }
-  return true;
+  return after;
+}
+
+/** Whether a record that is no row is, by its uuid, the row of another data_id. */
+function isRowElsewhere(rows: ReadonlyMap<string, ModelRow>, record: ModelRow): boolean {
+  if (rows.get(record.key) === record) return false;
+  return [...rows.values()].some((row) => sameUuid(row, record) && dataIdOf(row) !== dataIdOf(record));
+}
+
+function dataIdOf({ key }: Candidate): string {
+  return key.slice(key.lastIndexOf("\0") + 1);
 }
 
 function sameUuid(a: Candidate, b: Candidate): boolean {

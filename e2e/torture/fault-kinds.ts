@@ -14,6 +14,9 @@ export const REPLICAS = { gateway: 2, enricher: 2, dedup: 2, store: 2 };
 const STAGES = ["enricher", "enricher-2", "dedup", "dedup-2", "store", "store-2"];
 const SERVICES = ["gateway", "gateway-2", ...STAGES];
 const SERVERS: readonly ServerName[] = ["nats", "postgres"];
+/** A replica that gets no work in this time comes to no boundary. */
+const BOUNDARY_PATIENCE_MS = 15_000;
+
 const BOUNDARIES: readonly (readonly [service: string, moment: Moment])[] = [
   ["gateway", moments.beforePublish("raw")],
   ["gateway", moments.afterPublish("raw")],
@@ -88,9 +91,10 @@ const killAtBoundary: FaultKind = (kind, random) => {
     kind,
     what: `kill ${process} ${moment.what}`,
     uses: [process],
-    async play({ faults }) {
-      await faults.killAt(process, moment);
-      await faults.start(process);
+    async play({ faults, note }) {
+      const isKilled = await faults.killAtWithin(process, moment, BOUNDARY_PATIENCE_MS);
+      if (isKilled) await faults.start(process);
+      else note(`${process} had nothing to do: not killed`);
     },
   };
 };

@@ -14,15 +14,18 @@ export interface RoundPlan {
   faults: { afterMs: number; fault: PlannedFault }[];
 }
 
+/** One producer per tenant and gateway, so that each gateway has work in every round. */
+const PRODUCERS = 6;
+
 /** How producers can behave; a load is one of these. */
 const MANNERS: Record<string, Partial<LoadOptions>> = {
-  steady: {},
-  small: { producers: 6, callRecords: 2, pauseMs: 10 },
-  bulk: { producers: 2, callRecords: 500, pauseMs: 800, keys: 400 },
-  large: { producers: 2, callRecords: 6, pauseMs: 100, keys: 10, shape: shapeWithPadding },
-  contended: { producers: 6, callRecords: 20, pauseMs: 80, keys: 2 },
+  steady: { pauseMs: 80 },
+  small: { callRecords: 2, pauseMs: 10 },
+  bulk: { callRecords: 500, pauseMs: 2_000, keys: 400 },
+  large: { callRecords: 6, pauseMs: 300, keys: 10, shape: shapeWithPadding },
+  contended: { callRecords: 20, pauseMs: 80, keys: 2 },
   // Its keys are those that the fault "bad-rows" has refused.
-  poison: { producers: 2, callRecords: 20, pauseMs: 100 },
+  poison: { callRecords: 20, pauseMs: 300 },
 };
 
 /** Apart from a moment's luck nothing else decides what a round does: rounds can be planned, and played, on their own. */
@@ -47,6 +50,7 @@ function planLoads(seed: number, number: number): LoadOptions[] {
     return {
       name: `${manner}-${number}-${i}`,
       seed: random.below(2 ** 31),
+      producers: PRODUCERS,
       shape: shapeRecord,
       ...MANNERS[manner],
     };

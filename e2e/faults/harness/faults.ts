@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { createGrpcClient } from "@chowhound/local/grpc-client";
 import { AdminService } from "@chowhound/shared/contracts/chowhound/v1/admin_service";
 import type { FaultMesh, ServerName } from "./fault-mesh.ts";
@@ -36,6 +37,8 @@ export interface Faults {
   holdAt(process: string, moment: Moment): Promise<Hold>;
   /** kill -9 at exactly that moment of the process's work. */
   killAt(process: string, moment: Moment): Promise<void>;
+  /** The same where the moment comes within that time; false: it didn't, and nothing was done. */
+  killAtWithin(process: string, moment: Moment, withinMs: number): Promise<boolean>;
 }
 
 export function createFaults(mesh: FaultMesh, journal: Journal): Faults {
@@ -134,6 +137,17 @@ export function createFaults(mesh: FaultMesh, journal: Journal): Faults {
       await hold(process, moment);
       journal.fault(`kill -9 ${process} ${moment.what}`);
       await kill(process);
+    },
+    async killAtWithin(process, moment, withinMs) {
+      const held = mesh.link(process, moment.server).hold(moment);
+      const isReached = await Promise.race([held.reached.then(() => true), sleep(withinMs, false)]);
+      if (!isReached) {
+        held.release();
+        return false;
+      }
+      journal.fault(`kill -9 ${process} ${moment.what}`);
+      await kill(process);
+      return true;
     },
   };
 }

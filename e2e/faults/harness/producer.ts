@@ -39,9 +39,14 @@ export function createProducer(options: {
 }): Producer {
   const { tenant, ledger, signal } = options;
   const baseUrl = `http://${options.door}`;
-  // Node counts what a stream that is hung up on had not sent yet against its session for ever, and fails each new stream
-  // once that is 10 MB. In MB:
-  const sessionManager = new Http2SessionManager(baseUrl, undefined, { maxSessionMemory: 10_000 });
+  const sessionManager = new Http2SessionManager(
+    baseUrl,
+    // Finds out that a connection is half open; else the gateway does, after up to 80 s.
+    { pingIntervalMs: 5_000, pingTimeoutMs: 5_000 },
+    // In MB. Node counts what a stream that is hung up on had not sent yet against its session for ever, and fails each new
+    // stream once that is 10 MB.
+    { maxSessionMemory: 10_000 },
+  );
   const client = createClient(
     IngestionService,
     createGrpcTransport({

@@ -12,6 +12,11 @@ test("finds a port one can listen on, outside the range of outgoing connections"
   server.close();
 });
 
+test("gives no port twice: who asks for several listens on them later", async () => {
+  const ports = await Promise.all(Array.from({ length: 400 }, () => findFreePort()));
+  expect(new Set(ports).size).toBe(ports.length);
+});
+
 test("tries another free port when one is lost, but never another than the one asked for", async () => {
   const tried: number[] = [];
   const loseTwice = async (port: number) => {

@@ -19,10 +19,20 @@ export class PortInUseError extends Error {
 const firstPort = 20_000;
 const endPort = 32_000;
 
-/** A TCP port on which nothing listens on `host`. Another process may take it in the meantime. */
+/** What this process was given last: it may not listen there yet. */
+const given: number[] = [];
+const maxGiven = 1_000;
+
+/**
+ * A TCP port on which nothing listens on `host`, and another one each time. Another process may take it in the
+ * meantime.
+ */
 export async function findFreePort(host = "127.0.0.1"): Promise<number> {
   for (let attempt = 0; attempt < 100; attempt++) {
     const port = randomInt(firstPort, endPort);
+    if (given.includes(port)) continue;
+    given.push(port);
+    if (given.length > maxGiven) given.shift();
     if (await isFree(host, port)) return port;
   }
   throw new Error(`no free port between ${firstPort} and ${endPort} on ${host}`);

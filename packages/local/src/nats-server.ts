@@ -112,8 +112,10 @@ export function renderConfig(
         name: "chowhound",
         listen: `${host}:${cluster.routePort}`,
         routes: cluster.peerPorts.map((port) => `nats-route://${host}:${port}`),
-        // Clients know all servers, and each by the way that is meant for them.
+        // Clients and servers know all servers, each by the way that is meant for them. What servers tell each other about
+        // third ones would open direct ways beside those, so it leads nowhere.
         no_advertise: true,
+        advertise: `${host}:1`,
       },
     }),
   };

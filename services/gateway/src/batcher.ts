@@ -28,7 +28,7 @@ export interface BatcherOptions {
  * While so many batches are on their way, one that isn't full stays, however long it has lingered: the stream takes one
  * after the other, each with a write to the disk, so smaller ones would only wait for each other.
  */
-const ENOUGH_ON_THEIR_WAY = Number(process.env.MAXW ?? 2);
+const ENOUGH_ON_THEIR_WAY = 2;
 
 /** What a record and a call take in a batch beside their own bytes, at most. */
 const RECORD_OVERHEAD_BYTES = 64;

@@ -1,5 +1,11 @@
 import { pause } from "@chowhound/shared/runtime/backoff";
-import { type NatsNames, STREAMS, type StreamRole, streamEpoch } from "@chowhound/shared/stream/topology";
+import {
+  isWhole,
+  type NatsNames,
+  STREAMS,
+  type StreamRole,
+  streamEpoch,
+} from "@chowhound/shared/stream/topology";
 import { type JetStreamManager, jetstreamManager, type StreamState } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/transport-node";
 import type { RawNumbers } from "./ledger.ts";
@@ -76,11 +82,14 @@ export async function* drainMesh(options: BarrierOptions): AsyncGenerator<Draini
   return { mark: mark! };
 }
 
-/** What RAW has given out by now. Rejects where it can't be looked at. */
-export async function readRawNumbers(nc: NatsConnection, names: NatsNames): Promise<RawNumbers> {
+/** What RAW has given out by now, and whether a cluster is in a state to say so. Rejects where it can't be looked at. */
+export async function readRawNumbers(
+  nc: NatsConnection,
+  names: NatsNames,
+): Promise<RawNumbers & { isCertain: boolean }> {
   const jsm = await jetstreamManager(nc, { checkAPI: false });
   const info = await jsm.streams.info(names.stream("raw"));
-  return { epoch: streamEpoch(info), last: BigInt(info.state.last_seq) };
+  return { epoch: streamEpoch(info), last: BigInt(info.state.last_seq), isCertain: isWhole(info) };
 }
 
 function countLeft({ messages, first_seq }: StreamState, last: bigint): bigint {

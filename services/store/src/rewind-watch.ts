@@ -36,9 +36,9 @@ export async function watchForRewind({
       const { epoch } = await readRawNumbers(nc, names);
       const booked = await ledger.highestBooked(epoch);
       const raw = await readRawNumbers(nc, names);
-      const isBehind = raw.epoch === epoch && raw.last < booked;
+      const isBehind = raw.isCertain && raw.epoch === epoch && raw.last < booked;
       if (isBehind && !isRewound) {
-        meter.count("chowhound.stream.rewinds", 1, { "messaging.destination.name": names.stream("raw") });
+        meter.count("chowhound.stream.rewinds", 1);
         log.error(
           { stream: names.stream("raw"), last: String(raw.last), booked: String(booked) },
           "RAW was rewound: it is behind the books and will give out numbers twice; see docs/audit.md#number_ahead",

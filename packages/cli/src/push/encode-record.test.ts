@@ -52,7 +52,7 @@ describe("encodeRecord", () => {
         );
       }),
     );
-  });
+  }, 30_000);
 
   it("gives the same record the same uuid, and another one another; a uuid of its own stays", () => {
     const { uuid } = decode(base);

@@ -20,6 +20,7 @@ import { untilAnswering } from "./nats-connection.ts";
 import { StuckWatch } from "./stuck-watch.ts";
 import {
   ensureStream,
+  isWhole,
   type NatsNames,
   type StreamOptions,
   type StreamRole,
@@ -209,7 +210,7 @@ export class StageConsumer {
   /** Fetches until the room is used or the wait is over, consuming the fetch to its end: nothing is left in transit. */
   async #fetch({ consumer, stream, epoch }: Bound): Promise<void> {
     const room = this.#options.maxHeld - this.#held.size;
-    const expires = withJitter(FETCH_MS);
+    const expires = withJitter(FETCH_MS, 0.05);
     const messages = await consumer.fetch({ max_messages: room, expires });
     // While the connection is down the client lets a fetch stay open; what was in transit comes again.
     const overdue = setTimeout(() => messages.stop(), 2 * expires);
@@ -247,7 +248,7 @@ export class StageConsumer {
       attempt,
       trace,
       ack: () => settle(() => message.ack()),
-      giveBack: (delayMs) => settle(() => message.nak(withJitter(delayMs)), "given_back"),
+      giveBack: (delayMs) => settle(() => message.nak(withJitter(delayMs, 0.5)), "given_back"),
     });
   }
 
@@ -264,6 +265,10 @@ export class StageConsumer {
       const jsm = await jetstreamManager(nc, { checkAPI: false });
       const highest = this.#highest;
       const info = await jsm.streams.info(name);
+      if (!isWhole(info)) {
+        watch.forget();
+        return;
+      }
       this.#checkRewind(info, highest);
       const before = info.state.messages;
       const { num_pending, num_ack_pending } = await jsm.consumers.info(name, durable);
@@ -284,6 +289,7 @@ export class StageConsumer {
       await jsm.consumers.delete(name, durable);
     } catch (error) {
       // Nothing to look at while the server is away or the consumer is being made anew.
+      watch.forget();
       log.debug({ stream: name, why: (error as Error).message }, "could not look for stuck messages");
     }
   }
@@ -294,7 +300,7 @@ export class StageConsumer {
     const { last_seq } = info.state;
     if (streamEpoch(info) !== epoch || last_seq >= sequence) return;
     const stream = info.config.name;
-    meter.count("chowhound.stream.rewinds", 1, { "messaging.destination.name": stream });
+    meter.count("chowhound.stream.rewinds", 1);
     log.error(
       { stream, last: last_seq, delivered: sequence },
       "the stream was rewound: it will give out numbers twice; see docs/audit.md#number_ahead",
@@ -344,11 +350,11 @@ export class StageConsumer {
 }
 
 /**
- * Up to half as much again. Replicas that wait in step are served in step: what one of them has given back comes to that same
+ * Up to a share of it more. Replicas that wait in step are served in step: what one of them has given back comes to that same
  * one again, and not to the one that could take it.
  */
-function withJitter(ms: number): number {
-  return Math.round(ms * (1 + Math.random() / 2));
+function withJitter(ms: number, share: number): number {
+  return Math.round(ms * (1 + share * Math.random()));
 }
 
 /** The client throws where the headers are not well formed; nobody but us needs them, and the message is good without. */

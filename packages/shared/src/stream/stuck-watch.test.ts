@@ -21,6 +21,13 @@ describe("StuckWatch", () => {
     expect(watch.look(stuck, 120_000)).toBe(3);
   });
 
+  it("forgets a suspicion when it couldn't look in between", () => {
+    const watch = new StuckWatch(60_000);
+    watch.look(stuck, 0);
+    watch.forget();
+    expect(watch.look(stuck, 60_000)).toBe(0);
+  });
+
   it("begins anew after it has told", () => {
     const watch = new StuckWatch(1_000);
     watch.look(stuck, 0);

@@ -21,6 +21,11 @@ export class StuckWatch {
     this.#patienceMs = patienceMs;
   }
 
+  /** A look that failed, or that tells nothing. */
+  forget(): void {
+    this.#suspiciousSince = undefined;
+  }
+
   /** Returns how many messages are stuck: 0 until it is certain. After that the watch begins anew. */
   look({ messages, pending, unacknowledged }: QueueLook, nowMs: number): number {
     const unaccounted = messages - pending - unacknowledged;

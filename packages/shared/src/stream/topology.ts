@@ -107,6 +107,18 @@ export async function findStream(jsm: JetStreamManager, name: string): Promise<S
   }
 }
 
+/**
+ * Whether all copies of a stream are there and up to date. What is told of one that isn't can be of different moments: also
+ * a server that is cut off, and takes itself for the leader, answers.
+ */
+export function isWhole({ config, cluster }: Pick<StreamInfo, "config" | "cluster">): boolean {
+  const copies = cluster?.replicas ?? [];
+  return (
+    copies.length === config.num_replicas - 1 &&
+    copies.every(({ current, offline }) => current && offline !== true)
+  );
+}
+
 /** Names the incarnation of a stream: microseconds of its creation. Survives restarts, changes when it is made anew. */
 export function streamEpoch(info: StreamInfo): bigint {
   const match = /^([^.]+?)(?:\.(\d+))?(Z|[+-]\d\d:\d\d)$/.exec(info.created);

@@ -174,8 +174,8 @@ export const METRICS = {
     kind: "counter",
     unit: "{rewind}",
     description:
-      "Times a stream was found at a lower number than it had given out: restored from an older copy. For RAW also told by the books",
-    attributes: { "messaging.destination.name": "open" },
+      "Times a stream was found at a lower number than it had given out: restored from an older copy. For RAW also told by the books. The log names the stream",
+    attributes: {},
     services: STAGES,
   },
   "chowhound.nats.reconnects": {

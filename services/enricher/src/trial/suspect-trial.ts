@@ -34,7 +34,7 @@ const LIMITS: TrialLimits = { heapMiB: 256, cpuMs: 10_000 };
 
 /**
  * Enriches suspects one after the other in a process of their own, which a record may end: by using up its memory or its time,
- * or by crashing it. That record is labelled dead, and the others are tried again without it.
+ * or by crashing it. One that does so twice is labelled dead, and the others are tried again without it.
  */
 export class SuspectTrial {
   readonly #options: SuspectTrialOptions;
@@ -65,6 +65,7 @@ export class SuspectTrial {
 
   async #try({ message, records, origin }: Suspect, maxBytes: number): Promise<Additions | undefined> {
     const { pipelines, log, signal, limits = LIMITS } = this.#options;
+    const accidents = new Set<number>();
     const killers = new Map<number, string>();
     while (!signal.aborted) {
       this.#process = this.#process?.hasEnded === false ? this.#process : new TrialProcess(limits);
@@ -72,6 +73,11 @@ export class SuspectTrial {
       if ("additions" in outcome) return fromBinary(RecordBatchSchema, outcome.additions);
       if (signal.aborted) break;
       const { index, how } = outcome;
+      // Once can be anything: the machine ran out of memory, somebody ended the wrong process.
+      if (!accidents.has(index)) {
+        accidents.add(index);
+        continue;
+      }
       if (index < 0 || index >= records || killers.has(index))
         throw new Error(`the trial of a batch ended, and no record is to blame: ${how}`);
       killers.set(index, how);
