@@ -8,11 +8,11 @@ export const scenario: Scenario = {
     await underLoad(async (load) => {
       for (const server of ["nats", "nats-2", "nats-3"]) {
         faults.freeze(server);
+        await recovered();
         await load.untilAccepted(500);
-        await recovered();
         faults.thaw(server);
-        await load.untilAccepted(300);
         await recovered();
+        await load.untilAccepted(300);
       }
     });
   },

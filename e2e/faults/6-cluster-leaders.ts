@@ -28,11 +28,11 @@ export const scenario: Scenario = {
           const leader = await leaderOf(role);
           note(`${leader} leads ${role.toUpperCase()}`);
           await faults.kill(leader);
-          await load.untilAccepted(300);
           await recovered();
+          await load.untilAccepted(300);
           await faults.start(leader);
-          await load.untilAccepted(300);
           await recovered();
+          await load.untilAccepted(300);
         }
       }
     });

@@ -1,8 +1,6 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import type { Scenario } from "./harness/scenario.ts";
 
 const SERVERS = ["nats", "nats-2", "nats-3"] as const;
-const PARTED_MS = 5_000;
 
 export const scenario: Scenario = {
   title:
@@ -17,15 +15,14 @@ export const scenario: Scenario = {
           faults.cutOff(alone, other);
           faults.cutOff(other, alone);
         }
-        await sleep(PARTED_MS);
-        await load.untilAccepted(500);
         await recovered();
+        await load.untilAccepted(500);
         for (const other of others) {
           faults.heal(alone, other);
           faults.heal(other, alone);
         }
-        await load.untilAccepted(300);
         await recovered();
+        await load.untilAccepted(300);
       }
     });
   },
