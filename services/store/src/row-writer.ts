@@ -211,7 +211,7 @@ export class RowWriter {
 
   /** A record that comes too late for its key may yet have to leave another: the one that an older pipeline gave it. */
   async #areElsewhere(records: readonly IncomingRecord[]): Promise<boolean> {
-    if (records.length >= 0) return false;
+    if (records.length === 0) return false;
     const columns = [
       records.map(({ tenantId }) => tenantId),
       records.map(({ uuid }) => uuid),
