@@ -1,32 +1,15 @@
 import assert from "node:assert/strict";
 import { copyFile, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { untilDrained } from "./harness/judge.ts";
-import { type KnownRecord, planRecords } from "./harness/known-records.ts";
-import { createRandom } from "./harness/random.ts";
 import type { Scenario } from "./harness/scenario.ts";
-
-const CALL_RECORDS = 50;
+import { createSentCalls } from "./harness/sent-calls.ts";
 
 export const scenario: Scenario = {
   title: "dedup's index is lost, rolled back to an old copy, and corrupted; all is sent again each time",
   async run({ mesh, faults, fault, recovered, random }) {
     const snapshot = join(mesh.dataDir, "dedup", "chowhound.fingerprints");
     const oldCopy = `${snapshot}.old`;
-    const producer = mesh.producers[0]!;
-    const calls: KnownRecord[][] = [];
-    const plan = planRecords({ name: "index", keys: 60, random: createRandom(random.below(2 ** 31)) });
-    const sendMore = async (): Promise<void> => {
-      for (let call = 0; call < 10; call++) {
-        calls.push(Array.from({ length: CALL_RECORDS }, () => plan.next().value));
-        await producer.send(calls.at(-1)!);
-      }
-      await untilDrained(mesh);
-    };
-    const sendAllAgain = async (): Promise<void> => {
-      for (const records of calls) await producer.send(records);
-      await untilDrained(mesh);
-    };
+    const { sendMore, sendAllAgain } = createSentCalls(mesh, "index", random);
     const countDuplicates = () => mesh.withBooks(async (books) => (await books.read()).duplicate);
 
     await sendMore();

@@ -3,32 +3,15 @@ import { auditMesh } from "@chowhound/local/audit";
 import { createGrpcClient } from "@chowhound/local/grpc-client";
 import { AuditFindingKind, AuditService } from "@chowhound/shared/contracts/chowhound/v1/audit_service";
 import type { FaultMesh } from "./harness/fault-mesh.ts";
-import { untilDrained } from "./harness/judge.ts";
-import { type KnownRecord, planRecords } from "./harness/known-records.ts";
-import { createRandom } from "./harness/random.ts";
 import type { Scenario } from "./harness/scenario.ts";
-
-const CALL_RECORDS = 50;
+import { createSentCalls } from "./harness/sent-calls.ts";
 
 export const scenario: Scenario = {
   title:
     "the database is set back to an older backup, then wiped, while dedup keeps its index; all is sent again",
   mesh: {},
   async run({ mesh, database, recovered, random }) {
-    const producer = mesh.producers[0]!;
-    const calls: KnownRecord[][] = [];
-    const plan = planRecords({ name: "restored", keys: 60, random: createRandom(random.below(2 ** 31)) });
-    const sendMore = async (): Promise<void> => {
-      for (let call = 0; call < 10; call++) {
-        calls.push(Array.from({ length: CALL_RECORDS }, () => plan.next().value));
-        await producer.send(calls.at(-1)!);
-      }
-      await untilDrained(mesh);
-    };
-    const sendAllAgain = async (): Promise<void> => {
-      for (const records of calls) await producer.send(records);
-      await untilDrained(mesh);
-    };
+    const { sendMore, sendAllAgain } = createSentCalls(mesh, "restored", random);
 
     const nothing = mesh.ledger.snapshot();
     await sendMore();
