@@ -1,7 +1,8 @@
 import { natsNames } from "@chowhound/shared/stream/topology";
-import { jetstreamManager } from "@nats-io/jetstream";
+import { type JetStreamManager, jetstreamManager } from "@nats-io/jetstream";
 import { connect } from "@nats-io/transport-node";
 import { waitUntil } from "../faults/harness/patience.ts";
+import { PROBE_SOURCE } from "../faults/harness/probe.ts";
 import type { FaultKind } from "./fault-kind.ts";
 
 /** A row vanishes behind the store's back. */
@@ -12,7 +13,7 @@ export const deleteRow: FaultKind = (kind) => ({
   play: ({ mesh }) =>
     mesh.withBooks(async ({ query }) => {
       await query(
-        "delete from records where ctid = (select ctid from records where source_id <> 'probe' limit 1)",
+        `delete from records where ctid = (select ctid from records where source_id <> '${PROBE_SOURCE}' limit 1)`,
       );
     }),
 });
@@ -26,7 +27,7 @@ export const revertRow: FaultKind = (kind) => ({
     mesh.withBooks(async ({ query }) => {
       await query(`update records set data = data_id || ' version 1', metadata = '{"version": 1}', attributes = '{"version": "1"}',
         version_us = 9e15::bigint, updated_at = '2026-01-01 00:00:01Z'
-        where ctid = (select ctid from records where (metadata->>'version')::int > 1 and source_id <> 'probe' limit 1)`);
+        where ctid = (select ctid from records where (metadata->>'version')::int > 1 and source_id <> '${PROBE_SOURCE}' limit 1)`);
     }),
 });
 
@@ -42,13 +43,16 @@ export const loseMessage: FaultKind = (kind) => ({
     try {
       const jsm = await jetstreamManager(nc);
       const raw = natsNames("chowhound").stream("raw");
-      await waitUntil("RAW holds a batch", {
-        isDone: async () => (await mesh.streams()).raw.messages > 0,
+      let sequence: number | undefined;
+      await waitUntil("RAW holds a batch without a probe", {
+        async isDone() {
+          sequence = await findWithoutProbe(jsm, raw);
+          return sequence !== undefined;
+        },
         progress: async () => mesh.ledger.accepted,
       });
-      const { state } = await jsm.streams.info(raw);
-      await jsm.streams.deleteMessage(raw, state.last_seq);
-      note(`deleted number ${state.last_seq} of RAW`);
+      await jsm.streams.deleteMessage(raw, sequence!);
+      note(`deleted number ${sequence} of RAW`);
     } finally {
       await nc.close();
     }
@@ -56,3 +60,12 @@ export const loseMessage: FaultKind = (kind) => ({
     await faults.start("enricher-2");
   },
 });
+
+/** The newest batch that nobody waits for: another fault may be measured at this moment. */
+async function findWithoutProbe(jsm: JetStreamManager, stream: string): Promise<number | undefined> {
+  const { state } = await jsm.streams.info(stream);
+  for (let seq = state.last_seq; seq >= state.first_seq && state.messages > 0; seq--) {
+    const message = await jsm.streams.getMessage(stream, { seq });
+    if (message !== null && !Buffer.from(message.data).includes(PROBE_SOURCE)) return seq;
+  }
+}

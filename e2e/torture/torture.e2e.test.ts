@@ -39,15 +39,17 @@ describe("a torture", () => {
 
   it(
     "finds what was lost, ends with exit code 1, and says how to play it again",
-    async () => {
+    async ({ signal }) => {
       const seed = seedWith(["delete-a-row", "lose-a-message", "revert-a-row"]);
       const flags = `--seed ${seed} --rounds 1 --faults delete-a-row,lose-a-message,revert-a-row`;
       const child = spawn(process.execPath, [join(import.meta.dirname, "main.ts"), ...flags.split(" ")], {
         stdio: ["ignore", "pipe", "inherit"],
+        signal, // of a test that took too long: its mesh ends with it
+        killSignal: "SIGKILL",
       });
       const [output, code] = await Promise.all([
         text(child.stdout),
-        new Promise((resolve) => child.once("exit", resolve)),
+        new Promise((resolve, reject) => child.once("exit", resolve).once("error", reject)),
       ]);
       const dataDir = /^Logs and data: (.*)$/m.exec(output)?.[1];
       expect(dataDir, output).toBeDefined();

@@ -15,15 +15,21 @@ export async function waitUntil(
     /** Anything that changes while there is progress; a failure counts as no news. */
     progress(): Promise<number | string>;
     pollMs?: number;
+    /** Gives up after this long even where there is progress: it may be that of others. */
+    maxMs?: number;
   },
 ): Promise<void> {
   let last: number | string | undefined;
-  let movedMs = performance.now();
+  const startedMs = performance.now();
+  let movedMs = startedMs;
   for (;;) {
     if (await options.isDone()) return;
     const now = await options.progress().catch(() => last);
     if (now !== last) movedMs = performance.now();
     last = now;
+    const { maxMs = Infinity } = options;
+    if (performance.now() - startedMs > maxMs)
+      throw new Error(`waited in vain until ${what}: not in ${maxMs / 1000} s, at ${last}`);
     const stillMs = performance.now() - movedMs;
     if (stillMs > STANDSTILL_MS)
       throw new Error(`waited in vain until ${what}: no progress for ${STANDSTILL_MS / 1000} s, at ${last}`);

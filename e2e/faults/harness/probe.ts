@@ -2,10 +2,16 @@ import type { FaultMesh } from "./fault-mesh.ts";
 import { knownRecord } from "./known-records.ts";
 import { waitUntil } from "./patience.ts";
 
+/** The source_id of all probes, and of nothing else. */
+export const PROBE_SOURCE = "probe";
+
+/** Far beyond any recovery: a mesh whose load lands, but not this one record, has lost it. */
+const MAX_RECOVERY_MS = 180_000;
+
 /** Sends a record under a key of its own and waits until it is a row: the mesh works from end to end. @returns ms it took */
 export async function probe(mesh: FaultMesh, dataId: string): Promise<number> {
   const startedMs = performance.now();
-  await mesh.producers[0]!.send([knownRecord({ sourceType: "note", sourceId: "probe", dataId }, 1)]);
+  await mesh.producers[0]!.send([knownRecord({ sourceType: "note", sourceId: PROBE_SOURCE, dataId }, 1)]);
   await untilRow(mesh, dataId);
   return performance.now() - startedMs;
 }
@@ -19,6 +25,7 @@ async function untilRow(mesh: FaultMesh, dataId: string): Promise<void> {
         )
         .catch(() => false),
     progress: () => mesh.withBooks(async (books) => (await books.read()).invoices),
+    maxMs: MAX_RECOVERY_MS,
     pollMs: 20,
   });
 }
