@@ -109,7 +109,11 @@ async function compareCalls(options: BenchOptions, signal: AbortSignal): Promise
     console.log(`round ${number} of ${options.rounds}: records in a batch: ${sizes.join(", ")}`);
   }
   const summary = summarize(rounds, CALLS_COLUMNS, "batched");
-  const columns = { batched: "calls of 500", single: "calls of one, 64 clients" };
+  const columns = {
+    batched: "calls of 500",
+    shared: "of one, 64 clients on one connection",
+    single: "of one, 64 clients with one each",
+  };
   return { table: `\n${renderTable(summary, { columns, speed: "speed, of the first's" })}`, summary, rounds };
 }
 

@@ -3,7 +3,7 @@ import { auditBooks } from "@chowhound/local/audit";
 import { type BookKeeper, type Verdict, verdicts } from "@chowhound/local/books";
 import type { Mesh } from "@chowhound/local/mesh";
 import { cpuTimeUs, machineCpuTimeUs } from "./cpu-time.ts";
-import type { Producer } from "./load.ts";
+import type { Producer } from "./load/producer.ts";
 
 /** What was measured of one load, or of the copy beside it. */
 export interface Measurement {
@@ -115,7 +115,7 @@ async function untilBooked({ mesh, keeper, signal }: Bench, accepted: number): P
   for (;;) {
     signal.throwIfAborted();
     const [books] = await keeper.query<{ n: number }>(
-      "select coalesce(sum(accepted), 0)::int as n from invoices",
+      "select coalesce(sum(accepted), 0)::int as n from totals",
     );
     const booked = books!.n;
     if (booked >= accepted) return;

@@ -4,7 +4,7 @@ import { openBooks } from "@chowhound/local/books";
 import type { Mesh } from "@chowhound/local/mesh";
 import { cpuTimeUs, machineCpuTimeUs } from "./cpu-time.ts";
 import { encodeRequests } from "./generate-records.ts";
-import { createProducer } from "./load.ts";
+import { openProducer } from "./load/producer.ts";
 import {
   type Bench,
   BrokenBooksError,
@@ -37,7 +37,7 @@ export async function runRound(
   options: { records: number; copyTool: CopyTool; dataDir: string; signal: AbortSignal },
 ): Promise<Round> {
   const { signal, copyTool } = options;
-  const producer = createProducer(mesh.endpoints);
+  const producer = await openProducer(mesh.endpoints);
   const keeper = await openBooks(mesh.endpoints.postgresUrl);
   const bench: Bench = { mesh, producer, keeper, signal };
   try {

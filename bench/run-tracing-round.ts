@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { openBooks } from "@chowhound/local/books";
 import type { Mesh } from "@chowhound/local/mesh";
 import { encodeRequests } from "./generate-records.ts";
-import { createProducer } from "./load.ts";
+import { openProducer } from "./load/producer.ts";
 import { type Bench, type Measurement, measureLoad } from "./measure-load.ts";
 import type { OtlpSink } from "./start-otlp-sink.ts";
 
@@ -43,7 +43,7 @@ export async function measureTraced(
   mesh: Mesh,
   { records, sink, signal }: { records: number; sink: OtlpSink; signal: AbortSignal },
 ): Promise<TracedMeasurement> {
-  const producer = createProducer(mesh.endpoints);
+  const producer = await openProducer(mesh.endpoints);
   const keeper = await openBooks(mesh.endpoints.postgresUrl);
   const bench: Bench = { mesh, producer, keeper, signal, others: { receiver: sink.pid } };
   const land = (first: number, count: number): Promise<Measurement> =>
