@@ -1,0 +1,80 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { Client } from "pg";
+import { watchCpu, watchOwnCpu } from "../cpu-watch.ts";
+import { openDataDir } from "../data-dir.ts";
+import { encodeRequests } from "../generate-records.ts";
+import { openProducer } from "../load/producer.ts";
+import { BrokenBooksError, type Measurement, WITHOUT_BOOKS } from "../measurement.ts";
+import { startNaive } from "./start-naive.ts";
+
+const WARM_UP_RECORDS = 5_000;
+const FIRST = 10_000_000;
+const POLL_MS = 20;
+const STANDSTILL_MS = 30_000;
+
+/** Lands new records on a fresh naive mesh, from the first call until the last row can be read. */
+export async function measureNaive({
+  records,
+  warmUpRecords = WARM_UP_RECORDS,
+  signal,
+}: {
+  records: number;
+  warmUpRecords?: number;
+  signal: AbortSignal;
+}): Promise<Measurement> {
+  await using dataDir = await openDataDir();
+  const naive = await startNaive(dataDir.path, signal);
+  const client = new Client(naive.postgresUrl);
+  const producer = await openProducer({ grpc: naive.grpc, key: "none" });
+  try {
+    await client.connect();
+    const land = async (requests: readonly Uint8Array[], count: number): Promise<void> => {
+      const rows = (await countRows(client)) + count;
+      const { rejected } = await producer.send(requests, signal);
+      if (rejected > 0) throw new BrokenBooksError(`${rejected} records were rejected`);
+      await untilRows(client, rows, signal);
+    };
+    await land(encodeRequests({ first: 0, count: warmUpRecords, revision: 0 }), warmUpRecords);
+    const requests = encodeRequests({ first: FIRST, count: records, revision: 0 });
+    await client.query("checkpoint");
+    const ownCpuUs = watchOwnCpu();
+    const cpu = watchCpu(naive.pids);
+    const startedMs = performance.now();
+    await land(requests, records);
+    const elapsedMs = performance.now() - startedMs;
+    const { cpuUs, ...machine } = cpu();
+    return {
+      ...WITHOUT_BOOKS,
+      records,
+      elapsedMs,
+      cpuUs: cpuUs && { producer: ownCpuUs(), ...cpuUs },
+      ...machine,
+    };
+  } finally {
+    producer.close();
+    await client.end();
+    await naive.stop();
+  }
+}
+
+async function countRows(client: Client): Promise<number> {
+  const { rows } = await client.query<{ n: number }>("select count(*)::int as n from records");
+  return rows[0]!.n;
+}
+
+async function untilRows(client: Client, expected: number, signal: AbortSignal): Promise<void> {
+  let last = -1;
+  let movedMs = performance.now();
+  for (;;) {
+    signal.throwIfAborted();
+    const rows = await countRows(client);
+    if (rows >= expected) return;
+    if (rows > last) {
+      last = rows;
+      movedMs = performance.now();
+    } else if (performance.now() - movedMs > STANDSTILL_MS) {
+      throw new BrokenBooksError(`the naive mesh stands still: ${rows} of ${expected} rows`);
+    }
+    await sleep(POLL_MS, undefined, { signal });
+  }
+}
