@@ -11,6 +11,7 @@ export const REPEATED = 10;
 
 export type RecordInit = MessageInitShape<typeof IngestionDataSchema>;
 
+const LARGE_BYTES = 64 * 1024;
 const SOURCES = 10;
 const WORDS =
   "amber bridge carbon delta ember forest granite harbor island juniper kernel lantern meadow nickel orchard prairie quartz river saddle timber".split(
@@ -79,6 +80,12 @@ export function benchRecord(number: number, revision: number): RecordInit {
     createdAt: timestampFromMs(createdMs),
     updatedAt: timestampFromMs(createdMs + revision * DAY_MS),
   };
+}
+
+/** The same with a text of about 64 KB. */
+export function largeRecord(number: number): RecordInit {
+  const record = benchRecord(number, 0);
+  return { ...record, data: record.data!.padEnd(LARGE_BYTES, ` ${record.data}`) };
 }
 
 function uuidV7(timeMs: number, random: () => number): string {

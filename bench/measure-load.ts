@@ -59,6 +59,7 @@ export async function measureLoad(
   if (problems.length > 0) throw new BrokenBooksError(problems.join("\n"));
   return {
     records,
+    requestBytes: requests.reduce((sum, { length }) => sum + length, 0),
     elapsedMs,
     cpuUs: cpuUs && { producer: producerUs, ...cpuUs },
     ...machine,

@@ -4,6 +4,8 @@ import type { CpuSpent } from "./cpu-watch.ts";
 /** What was measured of one load, or of what it is compared with. */
 export interface Measurement extends CpuSpent {
   records: number;
+  /** Of the requests: what the producer sent, where it sent requests. */
+  requestBytes?: number;
   /** From the first send until the last record can be read; for a copy, of its statement. */
   elapsedMs: number;
   /** What became of the records, where books are kept. */

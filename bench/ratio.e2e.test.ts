@@ -1,7 +1,7 @@
 import { openBooks } from "@chowhound/local/books";
 import { expect, test } from "vitest";
 import { encodeRequests } from "./generate-records.ts";
-import { openProducer } from "./load/producer.ts";
+import { openProducer } from "./load/grpc-producer.ts";
 import { measureLoad } from "./measure-load.ts";
 import { measureNaive } from "./naive/measure-naive.ts";
 import { cpuPerRecordUs, speed } from "./report/load-table.ts";

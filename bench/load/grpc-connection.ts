@@ -114,6 +114,11 @@ export class GrpcConnection {
     if (call.outgoing.length === 1) this.#pump(call);
   }
 
+  /** Ends a call all of whose messages have been answered: none comes any more. */
+  end(call: GrpcCall): void {
+    this.#write(encodeFrame(FRAME.data, FLAG.endStream, call.stream, Buffer.alloc(0)));
+  }
+
   close(): void {
     this.#socket.destroy();
   }

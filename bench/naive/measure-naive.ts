@@ -3,7 +3,7 @@ import { Client } from "pg";
 import { watchCpu, watchOwnCpu } from "../cpu-watch.ts";
 import { openDataDir } from "../data-dir.ts";
 import { encodeRequests } from "../generate-records.ts";
-import { openProducer } from "../load/producer.ts";
+import { openProducer } from "../load/grpc-producer.ts";
 import { BrokenBooksError, type Measurement, WITHOUT_BOOKS } from "../measurement.ts";
 import { startNaive } from "./start-naive.ts";
 

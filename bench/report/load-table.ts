@@ -10,6 +10,8 @@ export interface LoadTableOptions<Column extends string> {
   ratios: readonly { to: Column; title: string; of: "speed" | "cpu"; chart?: string }[];
   /** Of the row of speeds, if it is drawn. */
   speedChart?: string;
+  /** With a row of the requests' bytes. */
+  showsBytes?: boolean;
 }
 
 const PROCESSES = [
@@ -27,7 +29,7 @@ const PROCESSES = [
 /** Speed and CPU of each process by column. A column that a round lacks is left empty. */
 export function loadTable<Column extends string>(
   rounds: readonly Partial<Record<Column, Measurement>>[],
-  { name, columns, ratios, speedChart }: LoadTableOptions<Column>,
+  { name, columns, ratios, speedChart, showsBytes }: LoadTableOptions<Column>,
 ): Table {
   const names = Object.keys(columns) as Column[];
   const row = (
@@ -65,6 +67,7 @@ export function loadTable<Column extends string>(
   );
   const rows = [
     row("records/s", 0, speed, speedChart),
+    ...(showsBytes ? [row("MB/s", 1, megabytesPerSecond)] : []),
     ...ratioRows,
     ...processes.map((process) =>
       row(`${process}, µs CPU/record`, 1, ({ cpuUs, records }) =>
@@ -91,6 +94,10 @@ export function describeLoad({ verdicts, batches, transactions, records, retries
 
 export function speed({ records, elapsedMs }: Measurement): number {
   return records / (elapsedMs / 1000);
+}
+
+function megabytesPerSecond({ requestBytes, elapsedMs }: Measurement): number | undefined {
+  return requestBytes === undefined ? undefined : requestBytes / 1e6 / (elapsedMs / 1000);
 }
 
 /** Of all processes. */

@@ -1,7 +1,8 @@
 import { openBooks } from "@chowhound/local/books";
 import type { Mesh } from "@chowhound/local/mesh";
 import { encodeRequests } from "../generate-records.ts";
-import { openProducer, type Producer } from "../load/producer.ts";
+import { openProducer } from "../load/grpc-producer.ts";
+import type { Producer } from "../load/producer.ts";
 import { measureLoad } from "../measure-load.ts";
 import type { Measurement } from "../measurement.ts";
 import { describeLoad, loadTable } from "../report/load-table.ts";

@@ -1,7 +1,7 @@
 import { openBooks } from "@chowhound/local/books";
 import type { Mesh } from "@chowhound/local/mesh";
 import { encodeRequests, encodeRequestsWithRepeats, REPEATED } from "../generate-records.ts";
-import { openProducer } from "../load/producer.ts";
+import { openProducer } from "../load/grpc-producer.ts";
 import { copyTable, measureCopies } from "../measure-copies.ts";
 import { type Bench, measureLoad } from "../measure-load.ts";
 import type { Measurement } from "../measurement.ts";

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { openBooks } from "@chowhound/local/books";
 import type { Mesh } from "@chowhound/local/mesh";
 import { encodeRequests } from "../generate-records.ts";
-import { openProducer } from "../load/producer.ts";
+import { openProducer } from "../load/grpc-producer.ts";
 import { type Bench, measureLoad } from "../measure-load.ts";
 import type { Measurement } from "../measurement.ts";
 import { loadTable } from "../report/load-table.ts";
