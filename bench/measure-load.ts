@@ -87,7 +87,10 @@ export async function rest(keeper: BookKeeper, signal: AbortSignal): Promise<voi
 }
 
 /** Waits until so many records are booked. Throws where nothing moves any more. */
-async function untilBooked({ mesh, keeper, signal }: Bench, accepted: number): Promise<void> {
+export async function untilBooked(
+  { mesh, keeper, signal }: Pick<Bench, "mesh" | "keeper" | "signal">,
+  accepted: number,
+): Promise<void> {
   let last = -1;
   let movedMs = performance.now();
   for (;;) {

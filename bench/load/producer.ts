@@ -42,23 +42,30 @@ export async function sendThrough(
   const receipts: Receipts = { accepted: 0, rejected: 0, retries: 0 };
   const waiting = requests.values();
   const work = async (ingest: Ingest): Promise<void> => {
-    for (const request of waiting) {
-      for (let attempt = 1; ; attempt++) {
-        signal.throwIfAborted();
-        try {
-          const { accepted, rejected } = await ingest(request);
-          receipts.accepted += accepted;
-          receipts.rejected += rejected;
-          break;
-        } catch (error) {
-          if (!(error instanceof CallFailedError && error.isTransient) || attempt === MAX_ATTEMPTS)
-            throw error;
-          receipts.retries++;
-          await sleep(RETRY_MS, undefined, { signal });
-        }
-      }
-    }
+    for (const request of waiting) await ingestUntilTaken(ingest, request, receipts, signal);
   };
   await Promise.all(lanes.map(work));
   return receipts;
+}
+
+/** Sends a request again until it is taken, and adds what became of it. */
+export async function ingestUntilTaken(
+  ingest: Ingest,
+  request: Uint8Array,
+  receipts: Receipts,
+  signal: AbortSignal,
+): Promise<ReceiptCounts> {
+  for (let attempt = 1; ; attempt++) {
+    signal.throwIfAborted();
+    try {
+      const receipt = await ingest(request);
+      receipts.accepted += receipt.accepted;
+      receipts.rejected += receipt.rejected;
+      return receipt;
+    } catch (error) {
+      if (!(error instanceof CallFailedError && error.isTransient) || attempt === MAX_ATTEMPTS) throw error;
+      receipts.retries++;
+      await sleep(RETRY_MS, undefined, { signal });
+    }
+  }
 }
