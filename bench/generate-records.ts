@@ -56,6 +56,14 @@ export function encodeCalls(records: readonly RecordInit[], callRecords: number)
   return requests;
 }
 
+/** The requests of a range, each encoded when it is asked for: for more than memory holds. */
+export function* encodeOnDemand({ first, count, revision }: RecordRange): Generator<Uint8Array> {
+  for (let sent = 0; sent < count; sent += CALL_RECORDS) {
+    const range = { first: first + sent, count: Math.min(CALL_RECORDS, count - sent), revision };
+    yield encodeRequests(range)[0]!;
+  }
+}
+
 export function* recordsOf({ first, count, revision }: RecordRange): Generator<RecordInit, undefined> {
   for (let number = first; number < first + count; number++) yield benchRecord(number, revision);
 }

@@ -10,9 +10,10 @@ const ingestPath = `/${IngestionService.typeName}/${IngestionService.method.inge
 const CALLS_IN_FLIGHT = 16;
 
 export interface ProducerOptions {
-  grpc: string;
+  /** Of one gateway or several, which the connections take in turn. */
+  grpc: string | readonly string[];
   key: string;
-  /** 1 by default. */
+  /** One to each gateway by default. */
   connections?: number;
   /** Over all connections; 16 by default. */
   callsInFlight?: number;
@@ -20,9 +21,13 @@ export interface ProducerOptions {
 
 /** A producer as they should be: sends batches, reads the receipts, and sends again what it is asked to. */
 export async function openProducer(options: ProducerOptions): Promise<Producer> {
-  const { grpc, key, connections = 1, callsInFlight = CALLS_IN_FLIGHT } = options;
+  const { key, callsInFlight = CALLS_IN_FLIGHT } = options;
+  const gateways = [options.grpc].flat();
+  const { connections = gateways.length } = options;
   const lines = await Promise.all(
-    Array.from({ length: connections }, () => openIngest({ grpc, keys: [key] })),
+    Array.from({ length: connections }, (_, i) =>
+      openIngest({ grpc: gateways[i % gateways.length]!, keys: [key] }),
+    ),
   );
   const lanes = Array.from({ length: callsInFlight }, (_, lane) => lines[lane % connections]!.ingest);
   return {

@@ -11,7 +11,7 @@ export interface Receipts {
 
 export interface Producer {
   /** Sends every request, a bounded number of them at a time, and resolves when each has its receipt. */
-  send(requests: readonly Uint8Array[], signal: AbortSignal): Promise<Receipts>;
+  send(requests: Iterable<Uint8Array>, signal: AbortSignal): Promise<Receipts>;
   close(): void;
 }
 
@@ -30,17 +30,17 @@ export class CallFailedError extends Error {
   }
 }
 
-export const MAX_ATTEMPTS = 100;
+export const MAX_ATTEMPTS = 1_000;
 export const RETRY_MS = 250;
 
 /** Each lane has one call under way; all draw from the same requests. */
 export async function sendThrough(
   lanes: readonly Ingest[],
-  requests: readonly Uint8Array[],
+  requests: Iterable<Uint8Array>,
   signal: AbortSignal,
 ): Promise<Receipts> {
   const receipts: Receipts = { accepted: 0, rejected: 0, retries: 0 };
-  const waiting = requests.values();
+  const waiting = requests[Symbol.iterator]() as IterableIterator<Uint8Array>;
   const work = async (ingest: Ingest): Promise<void> => {
     for (const request of waiting) await ingestUntilTaken(ingest, request, receipts, signal);
   };

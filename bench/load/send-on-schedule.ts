@@ -16,7 +16,7 @@ export interface TimedCall {
  */
 export async function sendOnSchedule(
   ingest: Ingest,
-  requests: readonly Uint8Array[],
+  requests: Iterable<Uint8Array>,
   { callsPerSecond, signal }: { callsPerSecond: number; signal: AbortSignal },
 ): Promise<{ calls: TimedCall[]; receipts: Receipts }> {
   const receipts: Receipts = { accepted: 0, rejected: 0, retries: 0 };
@@ -26,8 +26,8 @@ export async function sendOnSchedule(
     return { intendedMs, answeredMs: performance.now(), receiptId };
   };
   const calls: Promise<TimedCall>[] = [];
-  for (const [i, request] of requests.entries()) {
-    const intendedMs = startMs + (i / callsPerSecond) * 1000;
+  for (const request of requests) {
+    const intendedMs = startMs + (calls.length / callsPerSecond) * 1000;
     // A timer has whole milliseconds: what it is late counts too.
     for (;;) {
       const earlyMs = intendedMs - performance.now();

@@ -29,7 +29,7 @@ export async function openStreamProducer(options: StreamProducerOptions): Promis
     send: async (requests, signal) => {
       const receipts: Receipts = { accepted: 0, rejected: 0, retries: 0 };
       // Taken from its end.
-      const waiting = requests.toReversed();
+      const waiting = [...requests].reverse();
       const keepStreaming = async (connection: GrpcConnection): Promise<void> => {
         for (let attempt = 1; waiting.length > 0; attempt++) {
           signal.throwIfAborted();

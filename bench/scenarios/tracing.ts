@@ -1,9 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { openBooks } from "@chowhound/local/books";
 import type { Mesh } from "@chowhound/local/mesh";
-import { encodeRequests } from "../generate-records.ts";
-import { openProducer } from "../load/grpc-producer.ts";
-import { type Bench, measureLoad } from "../measure-load.ts";
+import { measureFresh } from "../measure-fresh.ts";
 import type { Measurement } from "../measurement.ts";
 import { loadTable } from "../report/load-table.ts";
 import type { Scenario } from "../scenario.ts";
@@ -26,8 +23,6 @@ interface TracedMeasurement extends Measurement {
 }
 
 const RECORDS = { full: 100_000, quick: 20_000 };
-const WARM_UP_RECORDS = 20_000;
-const FIRST = 10_000_000;
 /** How long a service keeps spans: short, so that sending them counts where they were made. */
 const SCHEDULE_DELAY_MS = 200;
 const EXPORT_MS = 1_000;
@@ -89,20 +84,18 @@ async function measureTraced(
   mesh: Mesh,
   { records, sink, signal }: { records: number; sink: OtlpSink; signal: AbortSignal },
 ): Promise<TracedMeasurement> {
-  const producer = await openProducer(mesh.endpoints);
-  const keeper = await openBooks(mesh.endpoints.postgresUrl);
-  const bench: Bench = { mesh, producer, keeper, signal, others: { receiver: sink.pid } };
-  const land = (first: number, count: number): Promise<Measurement> =>
-    measureLoad(bench, encodeRequests({ first, count, revision: 0 }), count, ["stored"]);
-  try {
-    await land(0, WARM_UP_RECORDS);
+  const settled = async (): Promise<number> => {
     await sleep(EXPORT_MS, undefined, { signal });
-    const before = await sink.received();
-    const measured = await land(FIRST, records);
-    await sleep(EXPORT_MS, undefined, { signal });
-    return { ...measured, spanBytes: (await sink.received()).bytes - before.bytes };
-  } finally {
-    producer.close();
-    await keeper.close();
-  }
+    return (await sink.received()).bytes;
+  };
+  let bytesBefore = 0;
+  const measured = await measureFresh(mesh, {
+    records,
+    others: { receiver: sink.pid },
+    afterWarmUp: async () => {
+      bytesBefore = await settled();
+    },
+    signal,
+  });
+  return { ...measured, spanBytes: (await settled()) - bytesBefore };
 }
