@@ -5,6 +5,7 @@ import { doors } from "./scenarios/doors.ts";
 import { growth } from "./scenarios/growth.ts";
 import { latency } from "./scenarios/latency.ts";
 import { loads } from "./scenarios/loads.ts";
+import { peers } from "./scenarios/peers.ts";
 import { pieces } from "./scenarios/pieces.ts";
 import { replicas } from "./scenarios/replicas.ts";
 import { soak } from "./scenarios/soak.ts";
@@ -18,6 +19,7 @@ export const SCENARIOS: readonly Scenario[] = [
   doors,
   calls,
   latency,
+  peers,
   pieces,
   tracing,
   batches,

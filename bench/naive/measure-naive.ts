@@ -1,16 +1,14 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { Client } from "pg";
 import { watchCpu, watchOwnCpu } from "../cpu-watch.ts";
 import { openDataDir } from "../data-dir.ts";
 import { encodeRequests } from "../generate-records.ts";
 import { openProducer } from "../load/grpc-producer.ts";
 import { BrokenBooksError, type Measurement, WITHOUT_BOOKS } from "../measurement.ts";
+import { countRows, untilRows } from "../plain-servers.ts";
 import { startNaive } from "./start-naive.ts";
 
 const WARM_UP_RECORDS = 5_000;
 const FIRST = 10_000_000;
-const POLL_MS = 20;
-const STANDSTILL_MS = 30_000;
 
 /** Lands new records on a fresh naive mesh, from the first call until the last row can be read. */
 export async function measureNaive({
@@ -54,27 +52,5 @@ export async function measureNaive({
     producer.close();
     await client.end();
     await naive.stop();
-  }
-}
-
-async function countRows(client: Client): Promise<number> {
-  const { rows } = await client.query<{ n: number }>("select count(*)::int as n from records");
-  return rows[0]!.n;
-}
-
-async function untilRows(client: Client, expected: number, signal: AbortSignal): Promise<void> {
-  let last = -1;
-  let movedMs = performance.now();
-  for (;;) {
-    signal.throwIfAborted();
-    const rows = await countRows(client);
-    if (rows >= expected) return;
-    if (rows > last) {
-      last = rows;
-      movedMs = performance.now();
-    } else if (performance.now() - movedMs > STANDSTILL_MS) {
-      throw new BrokenBooksError(`the naive mesh stands still: ${rows} of ${expected} rows`);
-    }
-    await sleep(POLL_MS, undefined, { signal });
   }
 }

@@ -75,6 +75,7 @@ export function loadTable<Column extends string>(
       ),
     ),
     row("all, µs CPU/record", 1, cpuPerRecordUs),
+    row("all but postgres, µs CPU/record", 1, cpuWithoutPostgresUs),
     row("cores busy with it", 1, cores),
     row("with anything else", 1, coresElsewhere),
   ];
@@ -104,6 +105,11 @@ function megabytesPerSecond({ requestBytes, elapsedMs }: Measurement): number | 
 export function cpuPerRecordUs(measurement: Measurement): number | undefined {
   const us = allCpuUs(measurement);
   return us === undefined ? undefined : us / measurement.records;
+}
+
+function cpuWithoutPostgresUs(measurement: Measurement): number | undefined {
+  const all = cpuPerRecordUs(measurement);
+  return all === undefined ? undefined : all - (measurement.cpuUs?.postgres ?? 0) / measurement.records;
 }
 
 function cores(measurement: Measurement): number | undefined {

@@ -44,10 +44,13 @@ export function renderTable({ columns, rows }: Table): string {
   ]);
 }
 
+export function formatNumber(value: number, decimals: number): string {
+  return value.toLocaleString("en", { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
+}
+
 function renderCell(cell: Figure | null, decimals: number): string {
   if (cell === null) return "";
-  const format = (value: number): string =>
-    value.toLocaleString("en", { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
+  const format = (value: number): string => formatNumber(value, decimals);
   const [least, greatest] = [format(cell.min), format(cell.max)];
   return least === greatest ? format(cell.median) : `${format(cell.median)} (${least}–${greatest})`;
 }
