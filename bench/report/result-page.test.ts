@@ -34,9 +34,7 @@ const result: Result = {
 
 test("the run, its table, and a chart of the rows that want one", () => {
   const { markdown, images } = renderResult("calls", result);
-  expect(markdown).toMatch(
-    /^`npm run bench -- --scenario calls --save`, 2026-11-30: 2 × CPU, .*A small run/,
-  );
+  expect(markdown).toMatch(/^`npm run bench -- --scenario calls --save`, 2026-11-30: 2 × CPU, .*A small run/);
   expect(markdown).toContain("| records/s | ");
   expect(markdown).toContain("![Speed](images/bench-calls-calls-1.svg)");
   expect([...images.keys()]).toEqual(["bench-calls-calls-1.svg"]);
