@@ -1,6 +1,7 @@
 import type { Scenario } from "./scenario.ts";
 import { batches } from "./scenarios/batches.ts";
 import { calls } from "./scenarios/calls.ts";
+import { dedupIndex } from "./scenarios/dedup-index.ts";
 import { doors } from "./scenarios/doors.ts";
 import { growth } from "./scenarios/growth.ts";
 import { latency } from "./scenarios/latency.ts";
@@ -21,6 +22,7 @@ export const SCENARIOS: readonly Scenario[] = [
   latency,
   peers,
   pieces,
+  dedupIndex,
   tracing,
   batches,
   tenants,
