@@ -1,5 +1,6 @@
 import type { Scenario } from "./scenario.ts";
 import { batches } from "./scenarios/batches.ts";
+import { books } from "./scenarios/books.ts";
 import { calls } from "./scenarios/calls.ts";
 import { dedupIndex } from "./scenarios/dedup-index.ts";
 import { doors } from "./scenarios/doors.ts";
@@ -23,6 +24,7 @@ export const SCENARIOS: readonly Scenario[] = [
   peers,
   pieces,
   dedupIndex,
+  books,
   tracing,
   batches,
   tenants,
