@@ -4,6 +4,7 @@ import { describeMachine, renderMachine } from "./machine.ts";
 import { BrokenBooksError } from "./measurement.ts";
 import { type BenchOptions, parseBenchOptions, renderHelp, UsageError } from "./options.ts";
 import { findCopyTool } from "./psql-copy.ts";
+import { doubtsAbout } from "./report/load-table.ts";
 import { type Result, saveResult } from "./report/result-file.ts";
 import { renderTable } from "./report/table.ts";
 import { SkippedError } from "./scenario.ts";
@@ -26,7 +27,10 @@ async function bench(options: BenchOptions, command: string): Promise<void> {
         const measuredOn = new Date().toISOString().slice(0, 10);
         const result = { command, measuredOn, machine, quick: options.quick, tables, rounds };
         results[name] = result;
-        for (const table of tables) console.log(`\n${name}: ${table.name}\n\n${renderTable(table)}\n`);
+        for (const table of tables) {
+          console.log(`\n${name}: ${table.name}\n\n${renderTable(table)}\n`);
+          for (const doubt of doubtsAbout(table)) console.log(`${doubt}\n`);
+        }
         if (options.save) await saveResult(name, result);
       } catch (error) {
         if (!(error instanceof SkippedError)) throw error;

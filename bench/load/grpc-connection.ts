@@ -1,7 +1,5 @@
-import { once } from "node:events";
-import { connect, type Socket } from "node:net";
 import { status } from "@grpc/grpc-js";
-import { type CallHandlers, GrpcCall, PREFIX_BYTES, writePrefix } from "./grpc-call.ts";
+import { type CallHandlers, GrpcCall, PREFIX_BYTES } from "./grpc-call.ts";
 import { type CallHeaders, encodeCallHeaders, readStatus } from "./grpc-headers.ts";
 import {
   decodeSettings,
@@ -18,14 +16,12 @@ import {
   unpadded,
   writeFrameHeader,
 } from "./http2-frames.ts";
+import { TurnSocket } from "./turn-socket.ts";
 
-const READ_BYTES = 256 * 1024;
 const DEFAULT_WINDOW_BYTES = 65_535;
 const DEFAULT_FRAME_BYTES = 16_384;
 /** What we take: more than ever comes, so that the server never waits for us. */
 const OUR_WINDOW_BYTES = 2 ** 30;
-/** Up to this it is cheaper to copy a message behind its headers than to hand it to the socket as it is. */
-const COPIED_BYTES = 4096;
 
 /**
  * A connection for calls of one method with the least that a correct client does: requests come encoded, headers are encoded once,
@@ -33,7 +29,7 @@ const COPIED_BYTES = 4096;
  * whole mesh; this takes a tenth of it.
  */
 export class GrpcConnection {
-  readonly #socket: Socket;
+  readonly #socket: TurnSocket;
   readonly #headers: CallHeaders;
   readonly #reader = new FrameReader();
   readonly #calls = new Map<number, GrpcCall>();
@@ -44,38 +40,31 @@ export class GrpcConnection {
   #maxFrameBytes = DEFAULT_FRAME_BYTES;
   #receivedBytes = 0;
   #nextStream = 1;
-  #isCorked = false;
   #isOver = false;
 
   /** @param address such as "127.0.0.1:24690" @param path such as "/chowhound.v1.IngestionService/Ingest" */
   static async open(address: string, path: string): Promise<GrpcConnection> {
     const { hostname, port } = new URL(`http://${address}`);
     const connection = new GrpcConnection(hostname, Number(port), encodeCallHeaders(path, address));
-    await once(connection.#socket, "connect");
+    await connection.#socket.connected;
     return connection;
   }
 
   private constructor(host: string, port: number, headers: CallHeaders) {
     this.#headers = headers;
-    const onread = {
-      buffer: Buffer.allocUnsafe(READ_BYTES),
-      callback: (length: number, buffer: Uint8Array): boolean => {
-        this.#reader.feed(buffer.subarray(0, length), (frame) => this.#take(frame));
-        return true;
-      },
-    };
-    this.#socket = connect({ host, port, noDelay: true, onread });
-    this.#socket.on("error", () => {});
-    this.#socket.on("close", () => this.#end());
-    this.#write(Buffer.from(PREFACE, "latin1"));
-    this.#write(
+    this.#socket = new TurnSocket(host, port, {
+      onBytes: (bytes) => this.#reader.feed(bytes, (frame) => this.#take(frame)),
+      onClose: () => this.#end(),
+    });
+    this.#socket.write(Buffer.from(PREFACE, "latin1"));
+    this.#socket.write(
       encodeSettings([
         // No table: what comes can be read without one.
         [SETTING.headerTableSize, 0],
         [SETTING.initialWindowSize, OUR_WINDOW_BYTES],
       ]),
     );
-    this.#write(encodeWindowUpdate(0, OUR_WINDOW_BYTES));
+    this.#socket.write(encodeWindowUpdate(0, OUR_WINDOW_BYTES));
   }
 
   /**
@@ -103,20 +92,20 @@ export class GrpcConnection {
     });
     block.copy(frame, at);
     authorization.copy(frame, at + block.length);
-    this.#write(frame);
+    this.#socket.write(frame);
     this.send(call, message, isLast);
     return call;
   }
 
   /** Sends a further message. The bytes are to stay as they are until it has been answered. */
   send(call: GrpcCall, bytes: Uint8Array, isLast: boolean): void {
-    call.outgoing.push({ bytes, at: 0, isLast });
+    call.outgoing.push({ bytes, at: 0, prefixBytes: PREFIX_BYTES, isLast });
     if (call.outgoing.length === 1) this.#pump(call);
   }
 
   /** Ends a call all of whose messages have been answered: none comes any more. */
   end(call: GrpcCall): void {
-    this.#write(encodeFrame(FRAME.data, FLAG.endStream, call.stream, Buffer.alloc(0)));
+    this.#socket.write(encodeFrame(FRAME.data, FLAG.endStream, call.stream, Buffer.alloc(0)));
   }
 
   close(): void {
@@ -126,34 +115,15 @@ export class GrpcConnection {
   /** Sends as much of a call's messages as the windows allow. */
   #pump(call: GrpcCall): void {
     for (let message = call.outgoing[0]; message !== undefined; message = call.outgoing[0]) {
-      const prefixBytes = message.at === 0 ? PREFIX_BYTES : 0;
-      const room = Math.min(this.#windowBytes, call.windowBytes, this.#maxFrameBytes) - prefixBytes;
-      if (room <= 0) {
+      const room = Math.min(this.#windowBytes, call.windowBytes, this.#maxFrameBytes);
+      if (room <= message.prefixBytes) {
         this.#waiting.add(call);
         return;
       }
-      const { bytes, at } = message;
-      const part = bytes.subarray(at, at + room);
-      message.at += part.length;
-      const isDone = message.at === bytes.length;
-      if (isDone) call.outgoing.shift();
-      const payloadBytes = prefixBytes + part.length;
+      const { head, body, payloadBytes } = call.nextFrame(room);
       this.#windowBytes -= payloadBytes;
-      call.windowBytes -= payloadBytes;
-      const isCopied = part.length <= COPIED_BYTES;
-      const headBytes = FRAME_HEADER_BYTES + prefixBytes;
-      const frame = Buffer.allocUnsafe(headBytes + (isCopied ? part.length : 0));
-      const flags = isDone && message.isLast ? FLAG.endStream : 0;
-      const start = writeFrameHeader(frame, 0, {
-        payloadBytes,
-        type: FRAME.data,
-        flags,
-        stream: call.stream,
-      });
-      if (prefixBytes > 0) writePrefix(frame, start, bytes.length);
-      if (isCopied) frame.set(part, headBytes);
-      this.#write(frame);
-      if (!isCopied) this.#write(part);
+      this.#socket.write(head);
+      if (body !== undefined) this.#socket.write(body);
     }
     this.#waiting.delete(call);
   }
@@ -183,7 +153,7 @@ export class GrpcConnection {
         if ((flags & FLAG.ack) === 0) this.#obey(payload);
         return;
       case FRAME.ping:
-        if ((flags & FLAG.ack) === 0) this.#write(encodeFrame(FRAME.ping, FLAG.ack, 0, payload));
+        if ((flags & FLAG.ack) === 0) this.#socket.write(encodeFrame(FRAME.ping, FLAG.ack, 0, payload));
         return;
       case FRAME.goAway:
         this.close();
@@ -198,7 +168,7 @@ export class GrpcConnection {
       for (const call of this.#calls.values()) call.windowBytes += value - this.#streamWindowBytes;
       this.#streamWindowBytes = value;
     }
-    this.#write(encodeFrame(FRAME.settings, FLAG.ack, 0, Buffer.alloc(0)));
+    this.#socket.write(encodeFrame(FRAME.settings, FLAG.ack, 0, Buffer.alloc(0)));
     for (const call of this.#waiting) this.#pump(call);
   }
 
@@ -216,7 +186,7 @@ export class GrpcConnection {
   #giveBackWindow(bytes: number): void {
     this.#receivedBytes += bytes;
     if (this.#receivedBytes < OUR_WINDOW_BYTES / 2) return;
-    this.#write(encodeWindowUpdate(0, this.#receivedBytes));
+    this.#socket.write(encodeWindowUpdate(0, this.#receivedBytes));
     this.#receivedBytes = 0;
   }
 
@@ -229,18 +199,5 @@ export class GrpcConnection {
   #end(): void {
     this.#isOver = true;
     for (const call of this.#calls.values()) this.#settle(call, status.UNAVAILABLE);
-  }
-
-  /** What is written in one turn leaves in one piece. */
-  #write(bytes: Uint8Array): void {
-    if (!this.#isCorked) {
-      this.#isCorked = true;
-      this.#socket.cork();
-      process.nextTick(() => {
-        this.#isCorked = false;
-        this.#socket.uncork();
-      });
-    }
-    this.#socket.write(bytes);
   }
 }

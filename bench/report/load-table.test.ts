@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { Measurement } from "../measurement.ts";
-import { loadTable } from "./load-table.ts";
+import { doubtsAbout, loadTable } from "./load-table.ts";
 import type { Figure } from "./table.ts";
 
 const load = (elapsedMs: number, cpuUs: Record<string, number> | undefined): Measurement => ({
@@ -51,6 +51,14 @@ test("cores kept busy by the benchmark and, while they were watched, by anything
   const table = tableOf(round(10, 20));
   expect(cells(table, "cores busy with it")[0]?.median).toBeCloseTo(0.7);
   expect(cells(table, "with anything else")[0]?.median).toBeCloseTo(0.5);
+});
+
+test("a machine that was busy with other things, and a sum that can't be, are told", () => {
+  expect(doubtsAbout(tableOf(round(10, 20)))).toEqual([expect.stringContaining("not quiet")]);
+  const twice = { ...load(20, { producer: 90_000 }), machineCpuUs: 34_000 };
+  expect(doubtsAbout(tableOf({ fresh: twice }))).toEqual([expect.stringContaining("counted twice")]);
+  const quiet = { ...load(20, { producer: 33_000 }), machineCpuUs: 34_000 };
+  expect(doubtsAbout(tableOf({ fresh: quiet }))).toEqual([]);
 });
 
 test("no CPU where it can't be measured, and nothing of a column that was left out", () => {

@@ -14,6 +14,10 @@ export interface LoadTableOptions<Column extends string> {
   showsBytes?: boolean;
 }
 
+const ELSEWHERE = "with anything else";
+/** What a machine does that has nothing to do, and what the clocks' ticks make of that. */
+const QUIET_CORES = 0.25;
+
 const PROCESSES = [
   "producer",
   "gateway",
@@ -77,13 +81,24 @@ export function loadTable<Column extends string>(
     row("all, µs CPU/record", 1, cpuPerRecordUs),
     row("all but postgres, µs CPU/record", 1, cpuWithoutPostgresUs),
     row("cores busy with it", 1, cores),
-    row("with anything else", 1, coresElsewhere),
+    row(ELSEWHERE, 1, coresElsewhere),
   ];
   return {
     name,
     columns: Object.values(columns),
     rows: rows.filter(({ cells }) => cells.some((cell) => cell !== null)),
   };
+}
+
+/** Why the figures of a table of loads may be wrong, a line each. */
+export function doubtsAbout({ rows }: Table): string[] {
+  const elsewhere = rows.find(({ title }) => title === ELSEWHERE)?.cells.flatMap((cell) => cell ?? []) ?? [];
+  const doubts: string[] = [];
+  if (elsewhere.some(({ median }) => median > QUIET_CORES))
+    doubts.push("The machine was not quiet: trust ratios and CPU per record more than speeds.");
+  if (elsewhere.some(({ median }) => median < -QUIET_CORES))
+    doubts.push("The processes' CPU time adds up to more than the machine's: something was counted twice.");
+  return doubts;
 }
 
 /** What became of a load's records, in one line. */
@@ -117,11 +132,11 @@ function cores(measurement: Measurement): number | undefined {
   return us === undefined ? undefined : us / (measurement.elapsedMs * 1000);
 }
 
-/** Never below 0: the two clocks don't tick together. */
+/** Below 0 where the processes' sum is more than the machine's count: a little, for the two don't tick together. */
 function coresElsewhere(measurement: Measurement): number | undefined {
   const us = allCpuUs(measurement);
   if (us === undefined || measurement.machineCpuUs === undefined) return undefined;
-  return Math.max(0, (measurement.machineCpuUs - us) / (measurement.watchedMs * 1000));
+  return (measurement.machineCpuUs - us) / (measurement.watchedMs * 1000);
 }
 
 function allCpuUs({ cpuUs }: Measurement): number | undefined {

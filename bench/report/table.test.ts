@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { figure, renderTable } from "./table.ts";
+import { figure, formatNumber, renderTable } from "./table.ts";
 
 test("median, least and greatest", () => {
   expect(figure([5, 1, 3])).toEqual({ median: 3, min: 1, max: 5 });
@@ -23,4 +23,8 @@ test("a Markdown table, with the spread where there is one", () => {
       "| gateway, µs CPU/record |    3.1 |                          |",
     ].join("\n"),
   );
+});
+
+test("a number that rounds to nothing has no sign", () => {
+  expect([-0.04, -0.06, 1234.5].map((value) => formatNumber(value, 1))).toEqual(["0.0", "-0.1", "1,234.5"]);
 });

@@ -45,7 +45,12 @@ export function renderTable({ columns, rows }: Table): string {
 }
 
 export function formatNumber(value: number, decimals: number): string {
-  return value.toLocaleString("en", { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
+  const text = value.toLocaleString("en", {
+    minimumFractionDigits: decimals,
+    maximumFractionDigits: decimals,
+  });
+  // Nothing, rounded from below.
+  return /^-[0.]+$/.test(text) ? text.slice(1) : text;
 }
 
 function renderCell(cell: Figure | null, decimals: number): string {

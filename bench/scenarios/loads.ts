@@ -40,7 +40,7 @@ export const loads: Scenario = {
   a tenth resent   new records, every tenth of them one that is there
   naive      a tenth as many, on a mesh built the obvious way: a message and an INSERT for each record`,
   run: async (context) => {
-    const { rounds: count = context.quick ? 1 : 5 } = context;
+    const { rounds: count = context.quick ? 1 : 3 } = context;
     const rounds: Round[] = [];
     for (let number = 1; number <= count; number++) {
       const round = await runRound(context, `round-${number}`);
