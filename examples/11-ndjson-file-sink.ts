@@ -152,13 +152,14 @@ async function openWhole(path: string): Promise<OpenFile> {
 }
 
 function toJson(record: IncomingRecord) {
+  const { data, metadataJson } = record.landed();
   return {
     tenantId: record.tenantId,
-    sourceType: record.sourceType.toString(),
-    sourceId: record.sourceId.toString(),
-    dataId: record.dataId.toString(),
-    data: record.data.toString(),
-    metadata: JSON.parse(record.metadataJson),
+    sourceType: record.source.sourceType,
+    sourceId: record.source.sourceId,
+    dataId: record.dataId,
+    data: data.toString(),
+    metadata: JSON.parse(metadataJson),
   };
 }
 

@@ -1,6 +1,6 @@
 import type { RecordBatch } from "@chowhound/shared/contracts/chowhound/internal/v1/record_batch";
 import { UnbalancedError } from "../../services/store/src/books.ts";
-import { type IncomingRecord, readBatch } from "../../services/store/src/incoming-record.ts";
+import { GroupReader, type IncomingRecord } from "../../services/store/src/incoming-record.ts";
 import type { BatchOutcome, WriteResult } from "../../services/store/src/ingestion-writer.ts";
 import { compareOrder } from "../../services/store/src/record-order.ts";
 import { type Candidate, settleRecords } from "../../services/store/src/settle-records.ts";
@@ -42,6 +42,7 @@ const SETTLED = new Set<Verdict>(["stored", "updated", "unchanged", "stale"]);
 /** The tables of the store and its one transaction, which is all that the rest of the mesh relies on. */
 export class ModelDatabase {
   readonly #rules: Rules;
+  readonly #reader = new GroupReader();
   #contents: Contents = {
     rows: new Map(),
     invoices: new Map(),
@@ -96,7 +97,7 @@ export class ModelDatabase {
     for (const batch of claimed) {
       totals.accepted += batch.acceptedCount;
       for (const dropped of batch.dropped) count(batch, "duplicate", dropped.count);
-      const read = readBatch(batch);
+      const read = this.#reader.read([batch]);
       records.push(...read.records);
       for (const { ordinal } of read.dead) {
         deadLetters.push(`${hex(batch.batchId)}/${ordinal}`);

@@ -5,7 +5,7 @@ import { Client, DatabaseError } from "pg";
 import { bookCounts, claimBatches, GroupCounts, UnbalancedError } from "./books.ts";
 import { BEGIN_BOOKING } from "./books-lock.ts";
 import { GroupFates } from "./group-fates.ts";
-import { type DeadRecord, type IncomingRecord, readBatch } from "./incoming-record.ts";
+import { GroupReader } from "./incoming-record.ts";
 import type { BatchOutcome, IngestionWriter, WriteResult } from "./ingestion-writer.ts";
 import { lockLetters, replayedLetters, writeLetters } from "./letter-rows.ts";
 import { migrate } from "./migrate.ts";
@@ -37,6 +37,7 @@ const SETTLED = new Set<Verdict>(["stored", "updated", "unchanged", "stale"]);
  */
 export class PostgresWriter implements IngestionWriter {
   readonly #options: PostgresWriterOptions;
+  readonly #reader = new GroupReader();
   #client: Client | undefined;
   #rows: RowWriter | undefined;
   #isBroken = false;
@@ -121,14 +122,8 @@ export class PostgresWriter implements IngestionWriter {
     const letters = new LetterSettlement(await lockLetters(client, replayedLetters(claimed)));
     const counts = new GroupCounts(claimed);
     const fates = new GroupFates(claimed);
-    const records: IncomingRecord[] = [];
-    const dead: DeadRecord[] = [];
-    for (const batch of claimed) {
-      const read = readBatch(batch);
-      records.push(...read.records);
-      dead.push(...read.dead);
-    }
-    const applied = await rows.apply(records);
+    const { records, dead } = this.#reader.read(claimed);
+    const applied = await rows.apply(records, this.#reader.rows.bytes);
     dead.push(...applied.dead);
 
     const fingerprints = new Map<RecordBatch, Uint8Array[]>(claimed.map((batch) => [batch, []]));
@@ -136,13 +131,11 @@ export class PostgresWriter implements IngestionWriter {
       const verdict = applied.verdicts.get(record);
       if (verdict === undefined) continue;
       fates.settle(record, verdict);
-      const source = {
-        tenantId: record.tenantId,
-        sourceType: record.sourceType.toString(),
-        sourceId: record.sourceId.toString(),
-      };
       const deleted = applied.deletions.has(record) ? 1 : 0;
-      counts.add(record.batch, source, verdict, { deleted, reclaimed: letters.landed(record, verdict) });
+      counts.add(record.batch, record.source, verdict, {
+        deleted,
+        reclaimed: letters.landed(record, verdict),
+      });
       if (SETTLED.has(verdict)) fingerprints.get(record.batch)!.push(record.fingerprint);
     }
     for (const record of dead) {
