@@ -22,6 +22,7 @@ import type { RowPlace } from "./copy-binary.ts";
 import { type RecordSource, RecordSources } from "./record-source.ts";
 import { encodeCall, type RowContext, RowFields } from "./row-fields.ts";
 import type { Candidate } from "./settle-records.ts";
+import type { Verdict } from "./verdict.ts";
 
 /** One record on its way into the table. What few ask for is read when it is asked for. */
 export class IncomingRecord implements Candidate, RowPlace {
@@ -38,6 +39,8 @@ export class IncomingRecord implements Candidate, RowPlace {
   readonly pipelineVersion: bigint;
   readonly rowStart: number;
   readonly rowEnd: number;
+  /** What became of it; undefined while that is open, and of a record that the database refused. */
+  verdict: Verdict | undefined;
   readonly #changed: Enrichment | undefined;
 
   /** @param row where its row is */
@@ -58,6 +61,7 @@ export class IncomingRecord implements Candidate, RowPlace {
     this.pipelineVersion = pipelineVersion;
     this.rowStart = rowStart;
     this.rowEnd = rowEnd;
+    this.verdict = undefined;
     this.#changed = changed;
   }
 

@@ -5,7 +5,7 @@ import { Client, DatabaseError } from "pg";
 import { bookCounts, claimBatches, GroupCounts, UnbalancedError } from "./books.ts";
 import { BEGIN_BOOKING } from "./books-lock.ts";
 import { GroupFates } from "./group-fates.ts";
-import { GroupReader } from "./incoming-record.ts";
+import { GroupReader, type IncomingRecord } from "./incoming-record.ts";
 import type { BatchOutcome, IngestionWriter, WriteResult } from "./ingestion-writer.ts";
 import { lockLetters, replayedLetters, writeLetters } from "./letter-rows.ts";
 import { migrate } from "./migrate.ts";
@@ -126,24 +126,22 @@ export class PostgresWriter implements IngestionWriter {
     const applied = await rows.apply(records, this.#reader.rows.bytes);
     dead.push(...applied.dead);
 
-    const fingerprints = new Map<RecordBatch, Uint8Array[]>(claimed.map((batch) => [batch, []]));
+    const settled = new Map<RecordBatch, IncomingRecord[]>(claimed.map((batch) => [batch, []]));
     for (const record of records) {
-      const verdict = applied.verdicts.get(record);
+      const { batch, source, verdict } = record;
       if (verdict === undefined) continue;
       fates.settle(record, verdict);
-      const deleted = applied.deletions.has(record) ? 1 : 0;
-      counts.add(record.batch, record.source, verdict, {
-        deleted,
-        reclaimed: letters.landed(record, verdict),
-      });
-      if (SETTLED.has(verdict)) fingerprints.get(record.batch)!.push(record.fingerprint);
+      counts.add(batch, source, verdict);
+      if (applied.deletions.has(record)) counts.addOther(batch, source, { deleted: 1 });
+      if (letters.landed(record, verdict)) counts.addOther(batch, source, { reclaimed: 1 });
+      if (SETTLED.has(verdict)) settled.get(batch)!.push(record);
     }
     for (const record of dead) {
       fates.settle(record, "dead_lettered");
-      const { tenantId } = record.call;
-      const { sourceType, sourceId } = record;
-      const source = { tenantId, sourceType, sourceId };
-      counts.add(record.batch, source, "dead_lettered", { reclaimed: letters.died(record) });
+      const { batch, sourceType, sourceId } = record;
+      const source = { tenantId: record.call.tenantId, sourceType, sourceId };
+      counts.add(batch, source, "dead_lettered");
+      if (letters.died(record)) counts.addOther(batch, source, { reclaimed: 1 });
     }
     await writeLetters(client, letters);
     await bookCounts(client, counts, fates, this.#options.lane);
@@ -159,10 +157,15 @@ export class PostgresWriter implements IngestionWriter {
         batchId: batch.batchId,
         verdicts: counts.invoices.get(batch)!.verdicts,
         deadLabels: dead.filter((record) => record.batch === batch && record.stage === "store"),
-        committedFingerprints: Buffer.concat(fingerprints.get(batch)!),
+        committedFingerprints: fingerprintsOf(batch, settled.get(batch)!),
         verdictAt: (index) => verdictAt(batch, index),
       };
     });
     return { generation: generation.rows[0]!.generation, outcomes };
   }
+}
+
+function fingerprintsOf(batch: RecordBatch, records: readonly IncomingRecord[]): Uint8Array {
+  if (records.length === batch.originals.length) return batch.fingerprints;
+  return Buffer.concat(records.map(({ fingerprint }) => fingerprint));
 }

@@ -1,5 +1,5 @@
 import { ByteWriter } from "@chowhound/shared/record/byte-writer";
-import { RECORD_FIELD, type RecordView } from "@chowhound/shared/record/record-view";
+import { type FieldNumber, RECORD_FIELD, type RecordView } from "@chowhound/shared/record/record-view";
 import { FieldWriter } from "./copy-binary.ts";
 import type { Source } from "./source-totals.ts";
 
@@ -11,29 +11,50 @@ export interface RecordSource extends Source {
   readonly fields: Uint8Array;
 }
 
-/** The sources of a group of batches, each made once. */
+/** The sources of a group of batches. */
 export class RecordSources {
-  readonly #known = new Map<string, RecordSource>();
+  readonly #byTenant = new Map<string, Map<string, RecordSource>>();
 
   of(tenantId: string, view: RecordView): RecordSource {
-    const { sourceType, sourceId } = RECORD_FIELD;
-    const type = view.bytes.toString("latin1", view.start(sourceType), view.end(sourceType));
-    const id = view.bytes.toString("latin1", view.start(sourceId), view.end(sourceId));
-    // No identifier holds a control character, so the separator can't be part of one.
-    const keyPrefix = `${tenantId}\0${type}\0${id}\0`;
-    let source = this.#known.get(keyPrefix);
+    let known = this.#byTenant.get(tenantId);
+    if (known === undefined) {
+      known = new Map();
+      this.#byTenant.set(tenantId, known);
+    }
+    const written = writtenSource(view);
+    let source = known.get(written);
     if (source === undefined) {
-      source = {
-        tenantId,
-        sourceType: view.text(sourceType),
-        sourceId: view.text(sourceId),
-        keyPrefix,
-        fields: encodeSource(tenantId, view),
-      };
-      this.#known.set(keyPrefix, source);
+      source = readSource(tenantId, view);
+      known.set(written, source);
     }
     return source;
   }
+}
+
+/** The source as it stands on the wire. Written in several ways, one source has several. */
+function writtenSource(view: RecordView): string {
+  const { sourceType, sourceId } = RECORD_FIELD;
+  const [start, end] = [view.start(sourceType), view.end(sourceId)];
+  // One behind the other, with nothing between but tag and length, as nearly everybody writes them.
+  if (view.end(sourceType) + 2 <= view.start(sourceId) && view.start(sourceId) <= view.end(sourceType) + 3)
+    return view.bytes.toString("latin1", start, end);
+  return `${latin1(view, sourceType)}\0${latin1(view, sourceId)}`;
+}
+
+function readSource(tenantId: string, view: RecordView): RecordSource {
+  const { sourceType, sourceId } = RECORD_FIELD;
+  return {
+    tenantId,
+    sourceType: view.text(sourceType),
+    sourceId: view.text(sourceId),
+    // No identifier holds a control character, so the separator can't be part of one.
+    keyPrefix: `${tenantId}\0${latin1(view, sourceType)}\0${latin1(view, sourceId)}\0`,
+    fields: encodeSource(tenantId, view),
+  };
+}
+
+function latin1(view: RecordView, field: FieldNumber): string {
+  return view.bytes.toString("latin1", view.start(field), view.end(field));
 }
 
 function encodeSource(tenantId: string, view: RecordView): Uint8Array {

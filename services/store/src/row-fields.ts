@@ -92,7 +92,9 @@ export class RowFields {
       laid(changed?.metadataType, RECORD_FIELD.metadataType);
       laid(changed?.lang, RECORD_FIELD.lang);
       fields.jsonb((out) =>
-        changed?.attributesJson === undefined ? writeAttributes(out, view) : out.utf8(changed.attributesJson),
+        changed?.attributesJson === undefined
+          ? writeAttributes(out, view, "as-is")
+          : out.utf8(changed.attributesJson),
       );
       const rawPayload = changed?.dropRawPayload ? undefined : view.rawPayload();
       if (rawPayload === undefined) {
@@ -150,6 +152,6 @@ export function encodeCall(
 function writeMetadata(out: ByteWriter, view: RecordView, changed: string | undefined): void {
   const { metadata } = RECORD_FIELD;
   if (changed === undefined)
-    writeStruct(out, view.bytes, view.start(metadata), view.end(metadata), LIMITS.metadataDepth);
+    writeStruct(out, view.bytes, view.start(metadata), view.end(metadata), LIMITS.metadataDepth, "as-is");
   else out.utf8(changed);
 }

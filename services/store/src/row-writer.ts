@@ -10,9 +10,8 @@ import { type Candidate, settleRecords } from "./settle-records.ts";
 import { isConcurrentKey, isDataError, isUuidTaken, sanitisedDetail } from "./sql-errors.ts";
 import type { Verdict } from "./verdict.ts";
 
-/** What became of the rows of one group. */
+/** What became of the rows of one group, beside the verdicts, which stand on the records. */
 export interface AppliedRows {
-  verdicts: Map<IncomingRecord, Verdict>;
   /** Records that moved their row onto a key that had one. */
   deletions: Set<IncomingRecord>;
   dead: DeadRecord[];
@@ -108,7 +107,7 @@ export class RowWriter {
   /** @param fields where the records' rows are */
   async apply(records: readonly IncomingRecord[], fields: Buffer): Promise<AppliedRows> {
     this.#fields = fields;
-    const applied: AppliedRows = { verdicts: new Map(), deletions: new Set(), dead: [] };
+    const applied: AppliedRows = { deletions: new Set(), dead: [] };
     if (records.length > 0) await this.#applyOrHalve(records, applied, true);
     return applied;
   }
@@ -125,7 +124,7 @@ export class RowWriter {
       if (!isDataError(error)) throw error;
       await this.#client.query(BACK);
       for (const record of records) {
-        applied.verdicts.delete(record);
+        record.verdict = undefined;
         applied.deletions.delete(record);
       }
       if (records.length === 1) {
@@ -142,15 +141,15 @@ export class RowWriter {
     const { greatest, others } = collapse(records);
     if (haveUuidsOfTheirOwn(greatest, others)) {
       if (this.#guess.isNew && (await this.#insertNew(greatest))) {
-        for (const record of greatest) applied.verdicts.set(record, "stored");
-        settleOthers(others, applied.verdicts);
+        for (const record of greatest) record.verdict = "stored";
+        settleOthers(others);
         return;
       }
       await this.#copy(COPY_INCOMING, greatest);
       await this.#client.query("savepoint before_upsert");
       try {
-        const rows = await this.#upsert(greatest, applied.verdicts);
-        settleOthers(others, applied.verdicts);
+        const rows = await this.#upsert(greatest);
+        settleOthers(others);
         if (!(await this.#areElsewhere(records.filter((record) => !rows.has(record))))) return;
       } catch (error) {
         if (!isUuidTaken(error)) throw error;
@@ -186,10 +185,7 @@ export class RowWriter {
   }
 
   /** Returns the records that are rows now. */
-  async #upsert(
-    records: readonly IncomingRecord[],
-    verdicts: Map<IncomingRecord, Verdict>,
-  ): Promise<Set<IncomingRecord>> {
+  async #upsert(records: readonly IncomingRecord[]): Promise<Set<IncomingRecord>> {
     const applied = new Set<IncomingRecord>();
     const { rows } = await this.#client.query<[string, string, boolean, boolean | null]>(UPSERT as never);
     const verdictOf = new Map<string, Verdict>();
@@ -206,13 +202,13 @@ export class RowWriter {
         notApplied.push(n);
         continue;
       }
-      verdicts.set(records[n]!, verdict);
+      records[n]!.verdict = verdict;
       applied.add(records[n]!);
     }
     if (notApplied.length === 0) return applied;
-    for (const n of notApplied) verdicts.set(records[n]!, "stale");
+    for (const n of notApplied) records[n]!.verdict = "stale";
     const equal = await this.#client.query<[number]>({ ...FIND_EQUAL, values: [notApplied] } as never);
-    for (const [n] of equal.rows) verdicts.set(records[n]!, "unchanged");
+    for (const [n] of equal.rows) records[n]!.verdict = "unchanged";
     return applied;
   }
 
@@ -246,7 +242,7 @@ export class RowWriter {
       await this.#client.query(INSERT_WINNERS, [winners.map((winner) => numberOf.get(winner))]);
     }
     for (let n = 0; n < records.length; n++) {
-      applied.verdicts.set(records[n]!, verdicts[n]!);
+      records[n]!.verdict = verdicts[n]!;
       if (deletions[n]) applied.deletions.add(records[n]!);
     }
   }
@@ -278,28 +274,29 @@ function byKey(a: IncomingRecord, b: IncomingRecord): number {
   return a.key < b.key ? -1 : a.key > b.key ? 1 : 0;
 }
 
-/** Whether no uuid stands for two keys. */
+/** Whether no uuid of a tenant stands for two keys. */
 function haveUuidsOfTheirOwn(
   greatest: readonly IncomingRecord[],
   others: readonly (readonly [IncomingRecord, IncomingRecord])[],
 ): boolean {
-  const keyOf = new Map<string, string>();
+  const byTenant = new Map<string, Map<string, string>>();
   const isOwn = ({ tenantId, uuid, key }: IncomingRecord): boolean => {
-    const own = ownUuid(tenantId, uuid);
-    const known = keyOf.get(own);
-    if (known === undefined) keyOf.set(own, key);
+    let keyOf = byTenant.get(tenantId);
+    if (keyOf === undefined) {
+      keyOf = new Map();
+      byTenant.set(tenantId, keyOf);
+    }
+    const known = keyOf.get(uuid);
+    if (known === undefined) keyOf.set(uuid, key);
     return known === undefined || known === key;
   };
   return greatest.every(isOwn) && others.every(([record]) => isOwn(record));
 }
 
 /** They get their verdict as if they had come after the greatest: `unchanged` where they are equal to it, else `stale`. */
-function settleOthers(
-  others: readonly (readonly [IncomingRecord, IncomingRecord])[],
-  verdicts: Map<IncomingRecord, Verdict>,
-): void {
+function settleOthers(others: readonly (readonly [IncomingRecord, IncomingRecord])[]): void {
   for (const [record, winner] of others)
-    verdicts.set(record, compareOrder(record, winner) === 0 ? "unchanged" : "stale");
+    record.verdict = compareOrder(record, winner) === 0 ? "unchanged" : "stale";
 }
 
 /** A uuid identifies a record within its tenant. */
