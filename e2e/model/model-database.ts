@@ -215,11 +215,7 @@ function upsert(
 /** Whether a record that is no row is, by its uuid, the row of another data_id. */
 function isRowElsewhere(rows: ReadonlyMap<string, ModelRow>, record: ModelRow): boolean {
   if (rows.get(record.key) === record) return false;
-  return [...rows.values()].some((row) => sameUuid(row, record) && dataIdOf(row) !== dataIdOf(record));
-}
-
-function dataIdOf({ key }: Candidate): string {
-  return key.slice(key.lastIndexOf("\0") + 1);
+  return [...rows.values()].some((row) => sameUuid(row, record) && row.key !== record.key);
 }
 
 function sameUuid(a: Candidate, b: Candidate): boolean {

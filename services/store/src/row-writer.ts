@@ -63,9 +63,10 @@ const FIND_EQUAL = {
 const FIND_ELSEWHERE = {
   name: "find-elsewhere",
   text: `
-    select from unnest($1::text[], $2::uuid[], $3::text[]) as i (tenant_id, uuid, data_id)
+    select from unnest($1::text[], $2::uuid[], $3::text[], $4::text[], $5::text[])
+      as i (tenant_id, uuid, source_type, source_id, data_id)
     join records r on r.tenant_id = i.tenant_id and r.uuid = i.uuid
-    where r.data_id <> i.data_id limit 1`,
+    where (r.source_type, r.source_id, r.data_id) <> (i.source_type, i.source_id, i.data_id) limit 1`,
 };
 
 /** The rows that share a key or a uuid with what is incoming, locked in the order of their keys. */
@@ -140,9 +141,8 @@ export class RowWriter {
   async #applyTogether(records: readonly IncomingRecord[], applied: AppliedRows): Promise<void> {
     const { greatest, others } = collapse(records);
     if (haveUuidsOfTheirOwn(greatest, others)) {
-      if (this.#guess.isNew && (await this.#insertNew(greatest))) {
+      if (others.length === 0 && this.#guess.isNew && (await this.#insertNew(greatest))) {
         for (const record of greatest) record.verdict = "stored";
-        settleOthers(others);
         return;
       }
       await this.#copy(COPY_INCOMING, greatest);
@@ -218,6 +218,8 @@ export class RowWriter {
     const columns = [
       records.map(({ tenantId }) => tenantId),
       records.map(({ uuid }) => uuid),
+      records.map(({ source }) => source.sourceType),
+      records.map(({ source }) => source.sourceId),
       records.map(({ dataId }) => dataId),
     ];
     const { rowCount } = await this.#client.query({ ...FIND_ELSEWHERE, values: columns });
