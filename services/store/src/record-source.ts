@@ -1,5 +1,6 @@
 import { ByteWriter } from "@chowhound/shared/record/byte-writer";
 import { type FieldNumber, RECORD_FIELD, type RecordView } from "@chowhound/shared/record/record-view";
+import { writtenSource } from "@chowhound/shared/record/written-source";
 import { FieldWriter } from "./copy-binary.ts";
 import type { Source } from "./source-totals.ts";
 
@@ -29,16 +30,6 @@ export class RecordSources {
     }
     return source;
   }
-}
-
-/** The source as it stands on the wire. Written in several ways, one source has several. */
-function writtenSource(view: RecordView): string {
-  const { sourceType, sourceId } = RECORD_FIELD;
-  const [start, end] = [view.start(sourceType), view.end(sourceId)];
-  // One behind the other, with nothing between but tag and length, as nearly everybody writes them.
-  if (view.end(sourceType) + 2 <= view.start(sourceId) && view.start(sourceId) <= view.end(sourceType) + 3)
-    return view.bytes.toString("latin1", start, end);
-  return `${latin1(view, sourceType)}\0${latin1(view, sourceId)}`;
 }
 
 function readSource(tenantId: string, view: RecordView): RecordSource {
