@@ -6,6 +6,12 @@ import { IngestRequestSchema } from "@chowhound/shared/contracts/chowhound/v1/in
 /** Records of one call. */
 export const CALL_RECORDS = 500;
 
+/** Every so many-th record is a repeat, where repeats are asked for. */
+export const REPEATED = 10;
+
+export type RecordInit = MessageInitShape<typeof IngestionDataSchema>;
+
+const LARGE_BYTES = 64 * 1024;
 const SOURCES = 10;
 const WORDS =
   "amber bridge carbon delta ember forest granite harbor island juniper kernel lantern meadow nickel orchard prairie quartz river saddle timber".split(
@@ -23,21 +29,47 @@ export interface RecordRange {
 }
 
 /** The requests of a load, encoded: the same bytes for the same range, on every machine. */
-export function encodeRequests(
-  { first, count, revision }: RecordRange,
-  callRecords: number = CALL_RECORDS,
-): Uint8Array[] {
+export function encodeRequests(range: RecordRange, callRecords: number = CALL_RECORDS): Uint8Array[] {
+  return encodeCalls(Array.from(recordsOf(range)), callRecords);
+}
+
+/**
+ * The same, with every tenth record one of `known` once more: of what a producer sends that isn't sure how far it has come.
+ *
+ * @param known at least a tenth of the range
+ */
+export function encodeRequestsWithRepeats(range: RecordRange, known: RecordRange): Uint8Array[] {
+  const repeats = recordsOf(known);
+  const records = Array.from(recordsOf(range), (record, i) =>
+    i % REPEATED === 0 ? repeats.next().value! : record,
+  );
+  return encodeCalls(records, CALL_RECORDS);
+}
+
+/** In the order given. */
+export function encodeCalls(records: readonly RecordInit[], callRecords: number): Uint8Array[] {
   const requests: Uint8Array[] = [];
-  for (let sent = 0; sent < count; sent += callRecords) {
-    const length = Math.min(callRecords, count - sent);
-    const records = Array.from({ length }, (_, i) => benchRecord(first + sent + i, revision));
-    requests.push(toBinary(IngestRequestSchema, create(IngestRequestSchema, { records })));
+  for (let at = 0; at < records.length; at += callRecords) {
+    const request = create(IngestRequestSchema, { records: records.slice(at, at + callRecords) });
+    requests.push(toBinary(IngestRequestSchema, request));
   }
   return requests;
 }
 
+/** The requests of a range, each encoded when it is asked for: for more than memory holds. */
+export function* encodeOnDemand({ first, count, revision }: RecordRange): Generator<Uint8Array> {
+  for (let sent = 0; sent < count; sent += CALL_RECORDS) {
+    const range = { first: first + sent, count: Math.min(CALL_RECORDS, count - sent), revision };
+    yield encodeRequests(range)[0]!;
+  }
+}
+
+export function* recordsOf({ first, count, revision }: RecordRange): Generator<RecordInit, undefined> {
+  for (let number = first; number < first + count; number++) yield benchRecord(number, revision);
+}
+
 /** About 500 bytes: a text, small metadata, labels, times. Its uuid is the producer's own and stays with the key. */
-export function benchRecord(number: number, revision: number): MessageInitShape<typeof IngestionDataSchema> {
+export function benchRecord(number: number, revision: number): RecordInit {
   const random = mulberry32(number);
   const createdMs = FIRST_CREATED_MS + number;
   const uuid = uuidV7(createdMs, random);
@@ -56,6 +88,12 @@ export function benchRecord(number: number, revision: number): MessageInitShape<
     createdAt: timestampFromMs(createdMs),
     updatedAt: timestampFromMs(createdMs + revision * DAY_MS),
   };
+}
+
+/** The same with a text of about 64 KB. */
+export function largeRecord(number: number): RecordInit {
+  const record = benchRecord(number, 0);
+  return { ...record, data: record.data!.padEnd(LARGE_BYTES, ` ${record.data}`) };
 }
 
 function uuidV7(timeMs: number, random: () => number): string {
