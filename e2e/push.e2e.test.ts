@@ -72,6 +72,12 @@ describe("chow push", () => {
     const receipts = () => readFile(join(cwd, "big.receipts"), "utf8");
     const { length } = await receipts();
 
+    const elsewhere = await chow([...args, "--lang", "de", "--key", "of-another-tenant"]).ended;
+    expect(elsewhere.code).toBe(2);
+    expect(elsewhere.stderr).toMatch(
+      /another push of these files:\n {2}the key .*\n {2}--lang was not given/,
+    );
+
     const resumed = chow(args);
     await vi.waitFor(async () => expect((await receipts()).length).toBeGreaterThan(length), WAIT);
     await mesh.process("gateway").restart();
