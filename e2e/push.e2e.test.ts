@@ -63,7 +63,7 @@ async function dataIds(source: string): Promise<string[]> {
 describe("chow push", () => {
   it("goes on after kill -9 in the middle of a file, through a restart of the gateway, and lands every line once", async () => {
     const count = 40_000;
-    await writeFile(join(cwd, "big.ndjson"), ndjson("resumed", count));
+    await writeFile(join(cwd, "big.ndjson"), `{"data":"no source"}\n${ndjson("resumed", count)}`);
     const args = ["push", "big.ndjson", "--state", "big.state", "--receipts", "big.receipts", "--json"];
     const killed = chow(args);
     await vi.waitFor(() => expect(existsSync(join(cwd, "big.state"))).toBe(true), WAIT);
@@ -84,10 +84,12 @@ describe("chow push", () => {
     const { code, stdout, stderr } = await resumed.ended;
     expect(stderr).toContain("Going on where the last push ended");
     expect(stderr).toContain("Trying again in");
-    const { complete, accepted } = JSON.parse(stdout) as { complete: boolean; accepted: number };
-    expect([code, complete]).toEqual([0, true]);
-    expect(accepted).toBeGreaterThan(0);
-    expect(accepted).toBeLessThan(count);
+    const { earlier, ...summary } = JSON.parse(stdout) as { earlier: { accepted: number; rejected: number } };
+    // The line before where it goes on is not read again, and still told.
+    expect([code, summary]).toMatchObject([1, { complete: true, accepted: count, rejected: 1 }]);
+    expect(earlier).toMatchObject({ rejected: 1 });
+    expect(earlier.accepted).toBeGreaterThan(0);
+    expect(earlier.accepted).toBeLessThan(count);
     expect(existsSync(join(cwd, "big.state"))).toBe(false);
     expect(await dataIds("resumed")).toHaveLength(count);
   }, 120_000);

@@ -192,7 +192,7 @@ export const command = defineCommand({
     cli.signal.addEventListener("abort", () => {
       finishing = setTimeout(() => giveUp.abort(), FINISH_MS);
     });
-    const tally = new Tally();
+    const tally = new Tally(state?.counts);
     const progress = await startProgress(files, tally, args.quiet === true);
     if (append) progress.note(`Going on where the last push ended (${state?.path})`);
     let shown = 0;

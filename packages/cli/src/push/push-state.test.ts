@@ -17,6 +17,12 @@ beforeEach(async () => {
 });
 afterEach(() => rm(directory, { recursive: true }));
 
+const COUNTS = {
+  accepted: 3,
+  rejectedByReason: { missing_time: 1 },
+  firstReceiptId: "a",
+  lastReceiptId: "b",
+};
 const PUSH = { "the gateway": "http://a:1", "--lang": "en" };
 const open = (names = files, push: PushIdentity = PUSH) =>
   openPushState(names, { path, push, beforeSave: async () => {} });
@@ -24,10 +30,12 @@ const open = (names = files, push: PushIdentity = PUSH) =>
 test("goes on where it was saved, and forgets when all is done", async () => {
   const first = await open();
   expect(first.from).toBeUndefined();
-  await first.advance({ input: 1, endBytes: 7 });
+  expect(first.counts).toBeUndefined();
+  await first.advance({ input: 1, endBytes: 7 }, COUNTS);
   await first.save();
   const second = await open();
   expect(second.from).toEqual({ input: 1, endBytes: 7 });
+  expect(second.counts).toEqual(COUNTS);
   await second.save();
   expect((await open()).from).toEqual({ input: 1, endBytes: 7 });
   await second.remove();
@@ -46,14 +54,14 @@ test("writes what belongs before it first", async () => {
     order.push(await readFile(path, "utf8").catch(() => "not yet"));
   };
   const state = await openPushState(files, { path, push: PUSH, beforeSave });
-  await state.advance({ input: 0, endBytes: 1 });
+  await state.advance({ input: 0, endBytes: 1 }, COUNTS);
   await state.save();
   expect(order).toEqual(["not yet"]);
 });
 
 test("refuses other files, changed ones, and what is no state", async () => {
   const state = await open();
-  await state.advance({ input: 0, endBytes: 1 });
+  await state.advance({ input: 0, endBytes: 1 }, COUNTS);
   await state.save();
   await expect(open([files[0]!])).rejects.toThrow("is the state of a push of other files");
   await expect(open([...files].reverse())).rejects.toThrow("is the state of a push of other files");
@@ -66,7 +74,7 @@ test("refuses other files, changed ones, and what is no state", async () => {
 
 test("refuses to go on with another push, and names what differs and what to do", async () => {
   const state = await open();
-  await state.advance({ input: 0, endBytes: 1 });
+  await state.advance({ input: 0, endBytes: 1 }, COUNTS);
   await state.save();
   const other = { "the gateway": "http://b:1", "--source-type": "note" };
   const error: unknown = await open(files, other).catch((cause: unknown) => cause);

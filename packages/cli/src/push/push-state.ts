@@ -3,6 +3,7 @@ import { mkdir, open, readFile, rename, rm, stat, writeFile } from "node:fs/prom
 import { dirname, join, resolve } from "node:path";
 import { UsageError } from "../cli-error.ts";
 import { compareIdentities, type PushIdentity } from "./push-identity.ts";
+import type { PushCounts } from "./settled-counts.ts";
 
 /** Up to where every record is answered: accepted, or rejected. */
 export interface PushPosition {
@@ -26,6 +27,7 @@ interface StateFile {
   push: PushIdentity;
   inputs: FileIdentity[];
   position: PushPosition;
+  counts: PushCounts;
 }
 
 const SAVE_EVERY_MS = 1000;
@@ -36,8 +38,10 @@ export interface PushState {
   path: string;
   /** Where the push before this one has ended; undefined where there was none. */
   from: PushPosition | undefined;
+  /** What had become of the records up to there. As `from`. */
+  counts: PushCounts | undefined;
   /** Notes it; to disk within a second. `beforeSave` resolves before that. */
-  advance(position: PushPosition): Promise<void>;
+  advance(position: PushPosition, counts: PushCounts): Promise<void>;
   save(): Promise<void>;
   /** Everything is answered: nothing is left to go on with. */
   remove(): Promise<void>;
@@ -63,12 +67,13 @@ export async function openPushState(
     checkUnchanged(before.inputs, inputs, path);
     checkSamePush(before.push, push, path);
   }
-  let position = before?.position;
+  let reached: Pick<StateFile, "position" | "counts"> | undefined = before;
   let savedMs = performance.now();
   const save = async (): Promise<void> => {
     await beforeSave();
-    if (position === undefined) return;
-    const state: StateFile = { version: 2, push, inputs, position };
+    if (reached === undefined) return;
+    const { position, counts } = reached;
+    const state: StateFile = { version: 2, push, inputs, position, counts };
     await mkdir(dirname(path), { recursive: true });
     await writeFile(`${path}.new`, `${JSON.stringify(state, null, 2)}\n`);
     await rename(`${path}.new`, path);
@@ -77,8 +82,9 @@ export async function openPushState(
   return {
     path,
     from: before?.position,
-    advance: async (reached) => {
-      position = reached;
+    counts: before?.counts,
+    advance: async (position, counts) => {
+      reached = { position, counts };
       if (performance.now() - savedMs > SAVE_EVERY_MS) await save();
     },
     save,
