@@ -12,6 +12,7 @@ import type { Tap } from "@chowhound/shared/tap/tap";
 import type { TapSource } from "@chowhound/shared/tap/tap-source";
 import type { Meter } from "@chowhound/shared/telemetry/meter";
 import type { StageTrace } from "@chowhound/shared/telemetry/stage-trace";
+import { traceHeaderBytes } from "@chowhound/shared/telemetry/trace-header";
 import type { Confirmation } from "./confirm-generation.ts";
 import { dropRecords } from "./drop-records.ts";
 import { findCommitted } from "./find-committed.ts";
@@ -62,7 +63,8 @@ export function createDeliveryHandler(
       if (drops.length === 0) return whole;
       const reduced = toBinary(RecordBatchSchema, dropRecords(batch, drops));
       // Places and counts can outweigh what few small records weighed.
-      return reduced.length > maxBytes ? whole : { bytes: reduced, drops };
+      const isTooLarge = reduced.length > maxBytes - traceHeaderBytes(batch.calls.length);
+      return isTooLarge ? whole : { bytes: reduced, drops };
     } catch (error) {
       log.warn({ err: error }, "passing a batch on whole");
       return whole;

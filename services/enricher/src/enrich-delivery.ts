@@ -14,6 +14,7 @@ import type { Tap } from "@chowhound/shared/tap/tap";
 import type { TapSource } from "@chowhound/shared/tap/tap-source";
 import type { Meter } from "@chowhound/shared/telemetry/meter";
 import type { StageTrace } from "@chowhound/shared/telemetry/stage-trace";
+import { traceHeaderBytes } from "@chowhound/shared/telemetry/trace-header";
 import { type Additions, appendAdditions, enrichBatch, type RawNumber } from "./enrich-batch.ts";
 import type { PipelineSet } from "./pipeline-set.ts";
 import type { SuspectTrial } from "./trial/suspect-trial.ts";
@@ -107,7 +108,8 @@ export function createDeliveryHandler(options: DeliveryHandlerOptions): (deliver
   }
 
   function passOn(delivery: Delivery, batch: RecordBatch, added: Additions): Outgoing | number {
-    const fitted = appendAdditions(delivery.bytes, added, maxBytes);
+    // Whether calls are sampled changes nothing about records: the room is left in any case.
+    const fitted = appendAdditions(delivery.bytes, added, maxBytes - traceHeaderBytes(batch.calls.length));
     if (fitted === undefined) return tooLarge(delivery);
     const { bytes, additions } = fitted;
     delivery.trace?.describe(batch);
