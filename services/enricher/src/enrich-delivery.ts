@@ -84,7 +84,7 @@ export function createDeliveryHandler(options: DeliveryHandlerOptions): (deliver
     const decoded = decodeBatch(delivery.bytes);
     if (decoded.kind === "newer") {
       log.warn(
-        { sequence, envelopeVersion: decoded.envelopeVersion },
+        { sequence, envelopeVersion: decoded.envelopeVersion, ...delivery.trace?.logFields },
         "given back: written by newer software",
       );
       return NEWER_ENVELOPE_MS;
@@ -132,7 +132,10 @@ export function createDeliveryHandler(options: DeliveryHandlerOptions): (deliver
     const wrapped = wrapUndecodable(delivery.bytes, numberOf(delivery), delivery.storedAtMs, "enricher", why);
     const bytes = toBinary(RecordBatchSchema, wrapped);
     if (bytes.length > maxBytes) return tooLarge(delivery);
-    log.error({ sequence, why }, "a message is no batch of a gateway; it becomes a dead letter");
+    log.error(
+      { sequence, why, ...delivery.trace?.logFields },
+      "a message is no batch of a gateway; it becomes a dead letter",
+    );
     return {
       partition: 0,
       bytes,
