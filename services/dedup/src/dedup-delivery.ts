@@ -14,6 +14,7 @@ import type { Tap } from "@chowhound/shared/tap/tap";
 import type { TapSource } from "@chowhound/shared/tap/tap-source";
 import type { Meter } from "@chowhound/shared/telemetry/meter";
 import type { StageTrace } from "@chowhound/shared/telemetry/stage-trace";
+import { traceHeaderBytes } from "@chowhound/shared/telemetry/trace-header";
 import type { Confirmation } from "./confirm-generation.ts";
 import { dropRecords } from "./drop-records.ts";
 import { findCommitted, holdsAny } from "./find-committed.ts";
@@ -56,7 +57,7 @@ export function createDeliveryHandler(
   /** The message to pass on and which records it lacks. */
   async function reduce(
     batch: RecordBatch,
-    bytes: Uint8Array,
+    { bytes, trace }: Delivery,
   ): Promise<{ bytes: Uint8Array; drops: number[] }> {
     const whole = { bytes, drops: [] };
     try {
@@ -64,9 +65,10 @@ export function createDeliveryHandler(
       if (drops.length === 0) return whole;
       const reduced = packBatch(toBinary(RecordBatchSchema, dropRecords(batch, drops)), batch.partition);
       // Places and counts can outweigh what few small records weighed.
-      return reduced.length > maxBytes ? whole : { bytes: reduced, drops };
+      const isTooLarge = reduced.length > maxBytes - traceHeaderBytes(batch.calls.length);
+      return isTooLarge ? whole : { bytes: reduced, drops };
     } catch (error) {
-      log.warn({ err: error }, "passing a batch on whole");
+      log.warn({ err: error, ...trace?.logFields }, "passing a batch on whole");
       return whole;
     }
   }
@@ -93,19 +95,25 @@ export function createDeliveryHandler(
     if (await passAllNew(delivery)) return;
     const decoded = decodeBatch(delivery.bytes);
     if (decoded.kind === "newer") {
-      log.warn({ envelopeVersion: decoded.envelopeVersion }, "giving a batch of newer software back");
+      log.warn(
+        { envelopeVersion: decoded.envelopeVersion, ...delivery.trace?.logFields },
+        "giving a batch of newer software back",
+      );
       delivery.giveBack(NEWER_DELAY_MS);
       return;
     }
     if (decoded.kind === "undecodable") {
-      log.warn({ sequence: delivery.sequence, why: decoded.detail }, "passing on what is no batch");
+      log.warn(
+        { sequence: delivery.sequence, why: decoded.detail, ...delivery.trace?.logFields },
+        "passing on what is no batch",
+      );
       const isPublished = await publish(0, delivery.bytes, delivery.trace);
       settle(delivery, isPublished);
       if (isPublished) meter.batch(1, delivery.bytes.length);
       return;
     }
     const { batch } = decoded;
-    const { bytes, drops } = await reduce(batch, delivery.bytes);
+    const { bytes, drops } = await reduce(batch, delivery);
     const dropped = drops.length;
     delivery.trace?.describe(batch);
     delivery.trace?.setBatchAttributes({ "chowhound.records.dropped": dropped });

@@ -1,6 +1,7 @@
 import { decodeBatch } from "@chowhound/shared/batch/decode-batch";
 import type { RecordBatch } from "@chowhound/shared/contracts/chowhound/internal/v1/record_batch";
 import type { AcceptedRecord } from "@chowhound/shared/record/validate-record";
+import { MAX_TRACED_CALLS } from "@chowhound/shared/telemetry/trace-header";
 import { describe, expect, it } from "vitest";
 import { Batcher, type BatcherOptions, type CallOrigin } from "./batcher.ts";
 
@@ -157,6 +158,20 @@ describe("Batcher", () => {
     await turn();
     expect(texts()).toEqual([["a", "b"], ["c"], ["d"], ["e"]]);
     expect(sent.every(({ batch }) => batch.calls.length === 1)).toBe(true);
+  });
+
+  it("sends a batch that holds as many sampled calls as can be followed", async () => {
+    const sampled: number[] = [];
+    const publish: BatcherOptions["publish"] = async (_partition, _batch, _records, contexts) => {
+      sampled.push(contexts.size);
+    };
+    const { batcher } = setUp({ maxRecords: 5_000, maxBytes: () => 10_000_000, publish });
+    const span = { traceId: "4bf92f3577b34da6a3ce929d0e0e4736", spanId: "00f067aa0ba902b7", traceFlags: 1 };
+    const calls = Array.from({ length: 2 * MAX_TRACED_CALLS + 2 }, (_, i) =>
+      batcher.submit({ ...origin("acme"), ...(i % 2 === 0 && { span }) }, [recordOf("a")]),
+    );
+    await Promise.all(calls);
+    expect(sampled).toEqual([MAX_TRACED_CALLS, 1]);
   });
 
   it("keeps partitions apart", async () => {

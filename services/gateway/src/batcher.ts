@@ -1,6 +1,10 @@
 import { randomBytes } from "node:crypto";
 import type { AcceptedRecord } from "@chowhound/shared/record/validate-record";
-import type { CallContexts, SpanContext } from "@chowhound/shared/telemetry/trace-header";
+import {
+  type CallContexts,
+  MAX_TRACED_CALLS,
+  type SpanContext,
+} from "@chowhound/shared/telemetry/trace-header";
 import { encodeBatch } from "./encode-batch.ts";
 
 /** What a batch says about a call. */
@@ -124,7 +128,9 @@ class Lane {
   add(call: PendingCall, record: AcceptedRecord): void {
     if (this.#open.count > 0 && this.#open.bytesWith(call, record) > this.#options.maxBytes()) this.#flush();
     this.#open.add(call, record);
-    if (this.#open.count === this.#options.maxRecords) this.#flush();
+    const isFull =
+      this.#open.count === this.#options.maxRecords || this.#open.sampledCalls === MAX_TRACED_CALLS;
+    if (isFull) this.#flush();
     else if (this.#onTheirWay === 0) this.#endOfTurn ??= setImmediate(() => this.#flush());
     else this.#linger ??= setTimeout(() => this.#lingered(), this.#options.lingerMs);
   }
@@ -178,9 +184,14 @@ class OpenBatch {
   readonly #callOf: number[] = [];
   readonly #calls: PendingCall[] = [];
   #bytes = 0;
+  #sampledCalls = 0;
 
   get count(): number {
     return this.#records.length;
+  }
+
+  get sampledCalls(): number {
+    return this.#sampledCalls;
   }
 
   get sampled(): CallContexts {
@@ -200,6 +211,7 @@ class OpenBatch {
     // The records of a call come one after the other.
     if (call !== this.#calls.at(-1)) {
       this.#calls.push(call);
+      if (call.origin.span !== undefined) this.#sampledCalls++;
       call.joined();
     }
     this.#callOf.push(this.#calls.length - 1);

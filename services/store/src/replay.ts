@@ -29,7 +29,10 @@ export interface ReplayDependencies {
 /** Sends open letters through the mesh again, for a call, and tells how far it is. @param limit the most letters to send */
 export type Replay = (filter: LetterFilter, limit: number, call: StreamCall) => AsyncIterable<ReplayProgress>;
 
-/** Batches of one replay whose way is traced; those beyond have the replay's trace id and no spans. */
+/**
+ * Batches of one replay whose way is traced; those beyond have the replay's trace id and no spans. A replay is one call that
+ * may send any number of batches, and a trace of a million spans shows nobody anything.
+ */
 const MAX_TRACED_BATCHES = 100;
 
 /** Replays into RAW. A full stream slows a replay down; the end of the process or of the call breaks it off. */
@@ -52,6 +55,10 @@ export function createReplay({ archive, names, meter, log, ...process }: ReplayD
         publish: async (letters) => {
           const { bytes, calls, originalTraces } = createReplayBatch(letters, span?.context);
           const isTraced = span !== undefined && ++batches <= MAX_TRACED_BATCHES;
+          span?.setAttributes({
+            "chowhound.replay.batches": batches,
+            "chowhound.replay.batches_traced": Math.min(batches, MAX_TRACED_BATCHES),
+          });
           const parents: CallContexts = new Map(
             isTraced ? calls.map((_, index) => [index, span.context] as const) : [],
           );

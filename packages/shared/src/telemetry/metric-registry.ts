@@ -345,6 +345,14 @@ export const METRICS = {
     },
     services: ["store"],
   },
+  "chowhound.spans.lost": {
+    kind: "counter",
+    unit: "{span}",
+    description:
+      "Recorded spans that reached no collector: the queue had no room for them, or they could not be sent",
+    attributes: { "chowhound.reason": ["queue_full", "not_sent"] },
+    services: EVERY,
+  },
   "chowhound.service.state": {
     kind: "gauge",
     unit: "{process}",
