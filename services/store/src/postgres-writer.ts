@@ -4,6 +4,7 @@ import type { Logger } from "@chowhound/shared/runtime/logger";
 import { Client, DatabaseError } from "pg";
 import { bookCounts, claimBatches, GroupCounts, UnbalancedError } from "./books.ts";
 import { BEGIN_BOOKING } from "./books-lock.ts";
+import { noteSecondNumbers } from "./given-numbers.ts";
 import { GroupFates } from "./group-fates.ts";
 import { type DeadRecord, type IncomingRecord, readBatch } from "./incoming-record.ts";
 import type { BatchOutcome, IngestionWriter, WriteResult } from "./ingestion-writer.ts";
@@ -118,6 +119,7 @@ export class PostgresWriter implements IngestionWriter {
   async #transact(client: Client, rows: RowWriter, batches: readonly RecordBatch[]): Promise<WriteResult> {
     const isNew = await claimBatches(client, batches);
     const claimed = batches.filter((_, i) => isNew[i]);
+    await noteSecondNumbers(client, claimed);
     const letters = new LetterSettlement(await lockLetters(client, replayedLetters(claimed)));
     const counts = new GroupCounts(claimed);
     const fates = new GroupFates(claimed);
