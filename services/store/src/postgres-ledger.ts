@@ -13,7 +13,7 @@ import type {
   WriteOff,
 } from "./ledger.ts";
 import { CHECKS, type CheckContext, countSources, type EpochBounds } from "./ledger-checks.ts";
-import { connectionOptions, endClient } from "./postgres-connection.ts";
+import { connectionOptions, endClient, serverOptions } from "./postgres-connection.ts";
 import { isAway } from "./sql-errors.ts";
 import { VERDICTS } from "./verdict.ts";
 import { readWriteOffs, writeOffNumbers } from "./write-offs.ts";
@@ -28,6 +28,8 @@ export interface PostgresLedgerOptions {
 const MAX_BALANCES = 1_000;
 /** A question that nobody waits for any more ends within this time. */
 const CHECK_CLIENT_MS = 2_000;
+/** An audit goes on as its caller reads what it tells. */
+const WAIT_FOR_CALLER_MS = 60_000;
 
 /** The books in PostgreSQL. Each call has a connection of its own. */
 export class PostgresLedger implements Ledger {
@@ -109,11 +111,12 @@ export class PostgresLedger implements Ledger {
   }
 
   #createClient(statementTimeoutMs: number): Client {
+    const options = connectionOptions(this.#options.url, { idleInTransactionMs: WAIT_FOR_CALLER_MS });
     const client = new Client({
-      ...connectionOptions(this.#options.url),
+      ...options,
       application_name: "chowhound-store-ledger",
       statement_timeout: statementTimeoutMs,
-      options: `-c client_connection_check_interval=${CHECK_CLIENT_MS}`,
+      options: `${options.options} ${serverOptions({ client_connection_check_interval: CHECK_CLIENT_MS })}`,
     });
     // A lost connection fails the query that is under way.
     client.on("error", () => {});

@@ -10,7 +10,13 @@ import { type DeadRecord, type IncomingRecord, readBatch } from "./incoming-reco
 import type { BatchOutcome, IngestionWriter, WriteResult } from "./ingestion-writer.ts";
 import { lockLetters, replayedLetters, writeLetters } from "./letter-rows.ts";
 import { migrate } from "./migrate.ts";
-import { connectionOptions, endClient } from "./postgres-connection.ts";
+import {
+  connectionOptions,
+  endClient,
+  readSession,
+  type Session,
+  terminateSession,
+} from "./postgres-connection.ts";
 import { recordVerdicts } from "./record-verdicts.ts";
 import { PREPARE_CONNECTION, RowWriter } from "./row-writer.ts";
 import { LetterSettlement } from "./settle-letters.ts";
@@ -41,6 +47,7 @@ export class PostgresWriter implements IngestionWriter {
   #client: Client | undefined;
   #rows: RowWriter | undefined;
   #isBroken = false;
+  #session: Session | undefined;
 
   constructor(options: PostgresWriterOptions) {
     this.#options = options;
@@ -68,6 +75,8 @@ export class PostgresWriter implements IngestionWriter {
     this.#isBroken = false;
     try {
       await client.connect();
+      if (this.#session !== undefined) await terminateSession(client, this.#session);
+      this.#session = await readSession(client);
       await migrate(client, log);
       await client.query(PREPARE_CONNECTION);
     } catch (error) {
