@@ -156,14 +156,18 @@ export class PostgresWriter implements IngestionWriter {
       counts.add(record.batch, source, verdict, { deleted, reclaimed: letters.landed(record, verdict) });
       if (SETTLED.has(verdict)) fingerprints.get(record.batch)!.push(record.fingerprint);
     }
-    for (const record of dead) {
+    const reclaimed = dead.map((record) => letters.died(record));
+    const keptBefore = await writeLetters(client, letters);
+    for (const [place, record] of dead.entries()) {
       fates.settle(record, "dead_lettered");
       const { tenantId } = record.call;
       const { sourceType, sourceId } = record;
       const source = { tenantId, sourceType, sourceId };
-      counts.add(record.batch, source, "dead_lettered", { reclaimed: letters.died(record) });
+      // One that has a letter already adds none to the open ones.
+      counts.add(record.batch, source, "dead_lettered", {
+        reclaimed: keptBefore.has(record) ? 1 : reclaimed[place]!,
+      });
     }
-    await writeLetters(client, letters);
     await bookCounts(client, counts, fates, this.#options.lane);
     const generation = await client.query<{ generation: string }>(
       "select database_generation() as generation",
