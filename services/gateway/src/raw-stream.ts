@@ -4,7 +4,7 @@ import type { Dependency } from "@chowhound/shared/runtime/service-status";
 import type { ServiceRuntime } from "@chowhound/shared/service/run-service";
 import { connectNats } from "@chowhound/shared/stream/nats-connection";
 import { isStreamFull, publishOnce, sendFailure } from "@chowhound/shared/stream/publish-batch";
-import { ensureStream, maxMessageBytes, natsNames, streamEpoch } from "@chowhound/shared/stream/topology";
+import { ensureStream, maxRawMessageBytes, natsNames, streamEpoch } from "@chowhound/shared/stream/topology";
 import { startSend } from "@chowhound/shared/telemetry/send-trace";
 import type { CallContexts } from "@chowhound/shared/telemetry/trace-header";
 import { type JetStreamClient, jetstream } from "@nats-io/jetstream";
@@ -77,12 +77,12 @@ export class RawStream {
 
   /** Half of the largest message: the enricher may make a batch twice as large. */
   get maxBatchBytes(): number {
-    return this.#open === undefined ? 0 : Math.floor(maxMessageBytes(this.#open.nc) / 2);
+    return this.#open === undefined ? 0 : Math.floor(maxRawMessageBytes(this.#open.nc) / 2);
   }
 
   /** Resolves when JetStream has acknowledged the batch. Rejects with CallError mesh_full or not_acknowledged. */
   async publish(partition: number, batch: Uint8Array, sampled: CallContexts): Promise<void> {
-    const roomBytes = (this.#open === undefined ? 0 : maxMessageBytes(this.#open.nc)) - batch.length;
+    const roomBytes = (this.#open === undefined ? 0 : maxRawMessageBytes(this.#open.nc)) - batch.length;
     const trace = startSend(sampled, this.#names.stream("raw"), roomBytes);
     try {
       if (this.#open === undefined) throw new Error("not connected to NATS");
