@@ -6,6 +6,7 @@ import {
   type SpanContext,
 } from "@chowhound/shared/telemetry/trace-header";
 import { encodeBatch } from "./encode-batch.ts";
+import type { RawNumber } from "./raw-numbers.ts";
 
 /** What a batch says about a call. */
 export interface CallOrigin {
@@ -24,6 +25,8 @@ export interface BatcherOptions {
   maxBytes(): number;
   lingerMs: number;
   partitionOf(tenantId: string, record: AcceptedRecord): number;
+  /** The highest number of RAW that is acknowledged by now: each batch tells it. */
+  acknowledged?(): RawNumber | undefined;
   /** Resolves when the batch of so many records, some perhaps of sampled calls, is safe. */
   publish(partition: number, batch: Uint8Array, records: number, sampled: CallContexts): Promise<void>;
 }
@@ -161,8 +164,14 @@ class Lane {
     this.#onTheirWay++;
     // Taken before publishing, so that a record is never in the mesh before it was accepted.
     const acceptedAtUs = Date.now() * 1000;
+    const acknowledged = this.#options.acknowledged?.();
     this.#options
-      .publish(this.#partition, batch.encode(this.#partition, acceptedAtUs), batch.count, batch.sampled)
+      .publish(
+        this.#partition,
+        batch.encode(this.#partition, acceptedAtUs, acknowledged),
+        batch.count,
+        batch.sampled,
+      )
       .then(
         () => batch.settle(acceptedAtUs, undefined),
         (error: unknown) => batch.settle(acceptedAtUs, { error }),
@@ -218,11 +227,14 @@ class OpenBatch {
     this.#records.push(record);
   }
 
-  encode(partition: number, acceptedAtUs: number): Uint8Array {
+  encode(partition: number, acceptedAtUs: number, acknowledged: RawNumber | undefined): Uint8Array {
     const calls = this.#calls.map(({ origin }) => origin);
     const batchId = randomBytes(16);
     const [records, callOf] = [this.#records, this.#callOf];
-    return encodeBatch({ batchId, acceptedAtUs, partition, calls, records, callOf }, this.#bytes);
+    return encodeBatch(
+      { batchId, acceptedAtUs, partition, calls, records, callOf, acknowledged },
+      this.#bytes,
+    );
   }
 
   settle(acceptedAtUs: number, failure: { error: unknown } | undefined): void {

@@ -4,12 +4,19 @@ import type { Logger } from "@chowhound/shared/runtime/logger";
 import { Client, DatabaseError } from "pg";
 import { bookCounts, claimBatches, GroupCounts, UnbalancedError } from "./books.ts";
 import { BEGIN_BOOKING } from "./books-lock.ts";
+import { noteSecondNumbers } from "./given-numbers.ts";
 import { GroupFates } from "./group-fates.ts";
 import { GroupReader, type IncomingRecord } from "./incoming-record.ts";
 import type { BatchOutcome, IngestionWriter, WriteResult } from "./ingestion-writer.ts";
 import { lockLetters, replayedLetters, writeLetters } from "./letter-rows.ts";
 import { migrate } from "./migrate.ts";
-import { connectionOptions, endClient } from "./postgres-connection.ts";
+import {
+  connectionOptions,
+  endClient,
+  readSession,
+  type Session,
+  terminateSession,
+} from "./postgres-connection.ts";
 import { recordVerdicts } from "./record-verdicts.ts";
 import { PREPARE_CONNECTION, RowWriter } from "./row-writer.ts";
 import { LetterSettlement } from "./settle-letters.ts";
@@ -41,6 +48,7 @@ export class PostgresWriter implements IngestionWriter {
   #client: Client | undefined;
   #rows: RowWriter | undefined;
   #isBroken = false;
+  #session: Session | undefined;
 
   constructor(options: PostgresWriterOptions) {
     this.#options = options;
@@ -68,6 +76,8 @@ export class PostgresWriter implements IngestionWriter {
     this.#isBroken = false;
     try {
       await client.connect();
+      if (this.#session !== undefined) await terminateSession(client, this.#session);
+      this.#session = await readSession(client);
       await migrate(client, log);
       await client.query(PREPARE_CONNECTION);
     } catch (error) {
@@ -119,6 +129,7 @@ export class PostgresWriter implements IngestionWriter {
   async #transact(client: Client, rows: RowWriter, batches: readonly RecordBatch[]): Promise<WriteResult> {
     const isNew = await claimBatches(client, batches);
     const claimed = batches.filter((_, i) => isNew[i]);
+    await noteSecondNumbers(client, claimed);
     const letters = new LetterSettlement(await lockLetters(client, replayedLetters(claimed)));
     const counts = new GroupCounts(claimed);
     const fates = new GroupFates(claimed);
@@ -136,14 +147,16 @@ export class PostgresWriter implements IngestionWriter {
       if (letters.landed(record, verdict)) counts.addOther(batch, source, { reclaimed: 1 });
       if (SETTLED.has(verdict)) settled.get(batch)!.push(record);
     }
-    for (const record of dead) {
+    const reclaimed = dead.map((record) => letters.died(record));
+    const keptBefore = await writeLetters(client, letters);
+    for (const [place, record] of dead.entries()) {
       fates.settle(record, "dead_lettered");
       const { batch, sourceType, sourceId } = record;
       const source = { tenantId: record.call.tenantId, sourceType, sourceId };
       counts.add(batch, source, "dead_lettered");
-      if (letters.died(record)) counts.addOther(batch, source, { reclaimed: 1 });
+      // One that has a letter already adds none to the open ones.
+      if (keptBefore.has(record) || reclaimed[place] === 1) counts.addOther(batch, source, { reclaimed: 1 });
     }
-    await writeLetters(client, letters);
     await bookCounts(client, counts, fates, this.#options.lane);
     const generation = await client.query<{ generation: string }>(
       "select database_generation() as generation",
