@@ -5,6 +5,7 @@ import { createGrpcClient } from "@chowhound/local/grpc-client";
 import { AdminService } from "@chowhound/shared/contracts/chowhound/v1/admin_service";
 import { DeadLetterService } from "@chowhound/shared/contracts/chowhound/v1/dead_letter_service";
 import { IngestionService } from "@chowhound/shared/contracts/chowhound/v1/ingestion_service";
+import { natsNames } from "@chowhound/shared/stream/topology";
 import {
   definitionOf,
   METRIC_NAMES,
@@ -16,6 +17,8 @@ import {
 import { prometheusName, prometheusNames } from "@chowhound/shared/telemetry/prometheus-names";
 import { createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
+import { jetstream } from "@nats-io/jetstream";
+import { connect } from "@nats-io/transport-node";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { type MeshUnderTest, note, startMeshUnderTest } from "./mesh-under-test.ts";
 import { type OtlpReceiver, startOtlpReceiver } from "./otlp-receiver.ts";
@@ -35,7 +38,12 @@ beforeAll(async () => {
     env: Object.fromEntries(
       SERVICES.map((service) => [
         service,
-        { ...receiver.env, CHOWHOUND_METRICS_TENANTS: service === "gateway" ? "1" : "200" },
+        {
+          ...receiver.env,
+          CHOWHOUND_METRICS_TENANTS: service === "gateway" ? "1" : "200",
+          // Whatever a log can say.
+          CHOWHOUND_LOG_LEVEL: "debug",
+        },
       ]),
     ),
   });
@@ -307,11 +315,44 @@ describe("the figures", () => {
   });
 });
 
-it("what services log holds neither records nor keys", async () => {
-  for (const { logFile } of mesh.processes.slice(2)) {
-    const log = await readFile(logFile, "utf8");
-    expect(log).toContain('"message":"showing metrics"');
+describe("what services log, at the level debug,", () => {
+  const logOf = (service: string): Promise<string> => readFile(mesh.process(service).logFile, "utf8");
+
+  it("tells of database errors and of batches that are none", async () => {
+    await mesh.books.query(
+      "alter table records add constraint refused check (data <> 'refused-text') not valid",
+    );
+    await mesh.ingest([note("refused", "refused-text"), note("beside", "beside-text")]);
+    await mesh.untilDrained();
+    await mesh.books.query("alter table records drop constraint refused");
+
+    await mesh.books.query("alter table records rename to records_away");
+    await mesh.ingest([note("away", "away-text")]);
+    await vi.waitFor(
+      async () => expect(await logOf("store")).toContain("writing failed, trying again"),
+      WAIT,
+    );
+    await mesh.books.query("alter table records_away rename to records");
+    await mesh.untilDrained();
+
+    const nc = await connect({ servers: mesh.endpoints.natsUrl });
+    const names = natsNames("chowhound");
+    for (const stream of ["raw", "enriched", "unique"] as const)
+      await jetstream(nc).publish(names.subject(stream, 0), '{"data":"junk-text"}');
+    await nc.close();
+    await mesh.untilDrained();
+    expect(await logOf("enricher")).toContain("a message is no batch of a gateway");
+    expect(await logOf("dedup")).toContain("passing on what is no batch");
+    expect(await logOf("store")).toContain("a message is no batch of this mesh");
+  });
+
+  it.each(SERVICES)("holds neither records nor keys: %s", async (service) => {
+    const log = await logOf(service);
+    if (service !== "gateway") expect(log).toContain('"level":"debug"');
     expect(log).not.toContain(mesh.endpoints.key);
-    for (const data of ['"one"', '"dead"', "older"]) expect(log).not.toContain(data);
-  }
+    const texts = ['"one"', '"dead"', "older", "refused-text", "beside-text", "away-text", "junk-text"];
+    for (const text of texts) expect(log).not.toContain(text);
+    // A database's URL has a password.
+    expect(log).not.toMatch(/:\/\/[^\s"/@[]+@/);
+  });
 });

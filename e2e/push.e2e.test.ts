@@ -4,8 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { findNode } from "@chowhound/local/node-binary";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import { type MeshUnderTest, startMeshUnderTest } from "./mesh-under-test.ts";
+import { type MeshUnderTest, note, startMeshUnderTest } from "./mesh-under-test.ts";
 import { type Running, startCommand } from "./run-command.ts";
+import { hasTerminal, type OnTerminal, startOnTerminal } from "./terminal.ts";
 
 const main = join(import.meta.dirname, "..", "packages", "cli", "src", "main.ts");
 const WAIT = { timeout: 30_000, interval: 20 };
@@ -21,21 +22,22 @@ afterAll(async () => {
   await rm(cwd, { recursive: true, force: true });
 });
 
-/** @param stdin what is piped in; null: it stays open */
-function run(command: readonly string[], stdin: string | null = ""): Running {
+function environment(): Record<string, string> {
   const { grpc, key, admin } = mesh.endpoints;
   const processes = Object.entries(admin).map(([service, address]) => `${service}=${address}`);
-  const env = { CHOWHOUND_GATEWAY: grpc, CHOWHOUND_KEY: key, CHOWHOUND_ADMIN: processes.join() };
-  return startCommand(command, { cwd, env, stdin });
+  return { CHOWHOUND_GATEWAY: grpc, CHOWHOUND_KEY: key, CHOWHOUND_ADMIN: processes.join() };
 }
 
+/** @param stdin what is piped in; null: it stays open */
 const chow = (args: readonly string[], stdin?: string | null): Running =>
-  run([findNode(), main, ...args], stdin);
+  startCommand([findNode(), main, ...args], {
+    cwd,
+    env: environment(),
+    ...(stdin !== undefined && { stdin }),
+  });
 
-/** On a terminal of its own, 100 columns wide; what is written to its stdin are keys. */
-const chowOnTerminal = (args: string): Running =>
-  run(["script", "-qec", `stty cols 100 rows 24; ${findNode()} ${main} ${args}`, "/dev/null"], null);
-const hasScript = process.platform === "linux" && existsSync("/usr/bin/script");
+const chowOnTerminal = (...args: string[]): Promise<OnTerminal> =>
+  startOnTerminal([findNode(), main, ...args], { cwd, env: environment(), columns: 140, rows: 24 });
 
 /** So many records of one source, one a line. */
 function ndjson(source: string, count: number): string {
@@ -63,7 +65,7 @@ async function dataIds(source: string): Promise<string[]> {
 describe("chow push", () => {
   it("goes on after kill -9 in the middle of a file, through a restart of the gateway, and lands every line once", async () => {
     const count = 40_000;
-    await writeFile(join(cwd, "big.ndjson"), ndjson("resumed", count));
+    await writeFile(join(cwd, "big.ndjson"), `{"data":"no source"}\n${ndjson("resumed", count)}`);
     const args = ["push", "big.ndjson", "--state", "big.state", "--receipts", "big.receipts", "--json"];
     const killed = chow(args);
     await vi.waitFor(() => expect(existsSync(join(cwd, "big.state"))).toBe(true), WAIT);
@@ -72,16 +74,24 @@ describe("chow push", () => {
     const receipts = () => readFile(join(cwd, "big.receipts"), "utf8");
     const { length } = await receipts();
 
+    const elsewhere = await chow([...args, "--lang", "de", "--key", "of-another-tenant"]).ended;
+    expect(elsewhere.code).toBe(2);
+    expect(elsewhere.stderr).toMatch(
+      /another push of these files:\n {2}the key .*\n {2}--lang was not given/,
+    );
+
     const resumed = chow(args);
     await vi.waitFor(async () => expect((await receipts()).length).toBeGreaterThan(length), WAIT);
     await mesh.process("gateway").restart();
     const { code, stdout, stderr } = await resumed.ended;
     expect(stderr).toContain("Going on where the last push ended");
     expect(stderr).toContain("Trying again in");
-    const { complete, accepted } = JSON.parse(stdout) as { complete: boolean; accepted: number };
-    expect([code, complete]).toEqual([0, true]);
-    expect(accepted).toBeGreaterThan(0);
-    expect(accepted).toBeLessThan(count);
+    const { earlier, ...summary } = JSON.parse(stdout) as { earlier: { accepted: number; rejected: number } };
+    // The line before where it goes on is not read again, and still told.
+    expect([code, summary]).toMatchObject([1, { complete: true, accepted: count, rejected: 1 }]);
+    expect(earlier).toMatchObject({ rejected: 1 });
+    expect(earlier.accepted).toBeGreaterThan(0);
+    expect(earlier.accepted).toBeLessThan(count);
     expect(existsSync(join(cwd, "big.state"))).toBe(false);
     expect(await dataIds("resumed")).toHaveLength(count);
   }, 120_000);
@@ -133,17 +143,22 @@ describe("chow push", () => {
     expect([code, JSON.parse(stdout)]).toMatchObject([130, { accepted: 2, complete: false }]);
   });
 
-  it.skipIf(!hasScript)("draws a bar on a terminal and takes it away", async () => {
-    await writeFile(join(cwd, "bar.ndjson"), ndjson("bar", 10_000));
-    const { code, stdout } = await chowOnTerminal("push bar.ndjson").ended;
-    expect(code).toBe(0);
-    expect(stdout).toMatch(/█░* +\d+% {2}[\d,]+ accepted {2}0 rejected/);
-    expect(
-      stdout
-        .trim()
-        .split("\n")
-        .some((line) => line.includes("10,000 accepted, 0 rejected in")),
-    ).toBe(true);
+  it.skipIf(!hasTerminal)("draws a bar on a terminal and takes it away", async () => {
+    await writeFile(join(cwd, "bar.ndjson"), ndjson("bar", 20_000));
+    const terminal = await chowOnTerminal("push", "bar.ndjson");
+    const BAR = /^[█░]{24} +\d+% {2}[\d,]+ accepted {2}0 rejected/;
+    const bars = new Set<string>();
+    await vi.waitFor(async () => {
+      const shown = (await terminal.scrollback()).filter((line) => BAR.test(line));
+      expect(shown.length).toBeLessThanOrEqual(1);
+      for (const line of shown) bars.add(line);
+      // It moves.
+      expect(bars.size).toBeGreaterThan(1);
+    }, WAIT);
+    expect(await terminal.ended).toBe(0);
+    const lines = (await terminal.scrollback()).filter((line) => line !== "");
+    expect(lines.filter((line) => line.includes("█"))).toEqual([]);
+    expect(lines[0]).toContain("20,000 accepted, 0 rejected in");
   });
 });
 
@@ -159,12 +174,23 @@ describe("chow top", () => {
     expect(await chow(["top"]).ended).toMatchObject({ code: 2 });
   });
 
-  it.skipIf(!hasScript)("is drawn again until q", async () => {
-    const { child, ended } = chowOnTerminal("top");
-    let output = "";
-    child.stdout!.on("data", (chunk) => (output += chunk));
-    await vi.waitFor(() => expect(output.split("q ends").length).toBeGreaterThan(1), WAIT);
-    child.stdin!.write("q");
-    expect((await ended).code).toBe(0);
+  it.skipIf(!hasTerminal)("is drawn again, over itself, until q", async () => {
+    const terminal = await chowOnTerminal("top");
+    const accepted = () =>
+      vi.waitFor(async () => {
+        const lines = await terminal.scrollback();
+        expect(lines.filter((line) => line === "q ends")).toHaveLength(1);
+        const [, count] =
+          lines.map((line) => /^gateway +running +[\d.,]+ +([\d,]+)/.exec(line)).find((match) => match) ?? [];
+        return Number(count!.replaceAll(",", ""));
+      }, WAIT);
+    const before = await accepted();
+    for (const more of [1, 2]) {
+      await mesh.ingest([note(`${more}`, "seen", 1, { sourceId: "top" })]);
+      await vi.waitFor(async () => expect(await accepted()).toBe(before + more), WAIT);
+    }
+    terminal.type("q");
+    expect(await terminal.ended).toBe(0);
+    expect((await terminal.scrollback()).filter((line) => line !== "")).toEqual([]);
   });
 });

@@ -1,6 +1,4 @@
-import { randomBytes } from "node:crypto";
 import { readFile } from "node:fs/promises";
-import { setTimeout as sleep } from "node:timers/promises";
 import { createGrpcClient } from "@chowhound/local/grpc-client";
 import { SERVICES } from "@chowhound/local/mesh-service";
 import { IngestionService, type Receipt } from "@chowhound/shared/contracts/chowhound/v1/ingestion_service";
@@ -11,37 +9,24 @@ import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { deadLettersAt } from "./dead-letter-calls.ts";
 import { type MeshUnderTest, note, type RecordInit, startMeshUnderTest } from "./mesh-under-test.ts";
 import { type OtlpReceiver, type ReceivedSpan, startOtlpReceiver } from "./otlp-receiver.ts";
+import { type ClientSpan, clientSpan, createTracePaths, hops, KIND } from "./trace-paths.ts";
 
 const WAIT = { timeout: 15_000, interval: 50 };
-const SERVER = 2;
-const CLIENT = 3;
-const PRODUCER = 4;
-const CONSUMER = 5;
 const UNARY = { sourceId: "unary" };
-
-/** Every hop of a call, from the gateway to the commit, as [service, span, kind]; each is the parent of the next. */
-const hops = (method: string) => [
-  ["chowhound-gateway", `chowhound.v1.IngestionService/${method}`, SERVER],
-  ["chowhound-gateway", "send chowhound-raw", PRODUCER],
-  ["chowhound-enricher", "process chowhound-raw", CONSUMER],
-  ["chowhound-enricher", "send chowhound-enriched", PRODUCER],
-  ["chowhound-dedup", "process chowhound-enriched", CONSUMER],
-  ["chowhound-dedup", "send chowhound-unique", PRODUCER],
-  ["chowhound-store", "process chowhound-unique", CONSUMER],
-  ["chowhound-store", "COMMIT", CLIENT],
-];
 
 /** Every hop of a replay; from RAW on it goes as a call does. */
 const REPLAY_HOPS = [
-  ["chowhound-store", "chowhound.v1.DeadLetterService/ReplayDeadLetters", SERVER],
-  ["chowhound-store", "send chowhound-raw", PRODUCER],
+  ["chowhound-store", "chowhound.v1.DeadLetterService/ReplayDeadLetters", KIND.server],
+  ["chowhound-store", "send chowhound-raw", KIND.producer],
   ...hops("Ingest").slice(2),
 ];
 
 let receiver: OtlpReceiver;
 let mesh: MeshUnderTest;
+let traces: ReturnType<typeof createTracePaths>;
 beforeAll(async () => {
   receiver = await startOtlpReceiver();
+  traces = createTracePaths(receiver);
   const envOf = (service: string) => ({
     ...receiver.env,
     // Only the gateway decides: all others follow.
@@ -55,14 +40,6 @@ afterAll(async () => {
   await mesh.remove();
   await receiver.close();
 });
-
-/** A client's own span: what it sends along, and its ids. */
-function clientSpan(flags: "00" | "01" = "01") {
-  const traceId = randomBytes(16).toString("hex");
-  const spanId = randomBytes(8).toString("hex");
-  return { traceId, spanId, traceparent: `00-${traceId}-${spanId}-${flags}` };
-}
-type ClientSpan = ReturnType<typeof clientSpan>;
 
 /** One unary gRPC call below a client's span. */
 async function ingest({ traceparent }: ClientSpan, records: RecordInit[]): Promise<Receipt> {
@@ -93,36 +70,6 @@ async function replay(sourceId: string, { traceparent }: ClientSpan): Promise<vo
   letters.close();
 }
 
-const spansOf = (traceId: string): ReceivedSpan[] =>
-  receiver.spans.filter((span) => span.traceId === traceId);
-
-/** The spans below `parentSpanId`, as long as there is one below each. */
-function pathBelow(traceId: string, parentSpanId: string): ReceivedSpan[] {
-  const next = spansOf(traceId).find((span) => span.parentSpanId === parentSpanId);
-  return next === undefined ? [] : [next, ...pathBelow(traceId, next.spanId)];
-}
-
-/** Waits for the whole way of the one call below a span, by default a client's own. */
-async function wholeWay(
-  { traceId, spanId }: Pick<ClientSpan, "traceId" | "spanId">,
-  expected = hops("Ingest"),
-): Promise<ReceivedSpan[]> {
-  return await vi.waitFor(() => {
-    const path = pathBelow(traceId, spanId);
-    expect(path.map(({ service, name, kind }) => [service, name, kind])).toEqual(expected);
-    return path;
-  }, WAIT);
-}
-
-/** Waits until no service has any more spans to send. */
-async function allSent(): Promise<number> {
-  for (;;) {
-    const before = receiver.spans.length;
-    await sleep(500);
-    if (receiver.spans.length === before) return before;
-  }
-}
-
 const headersOf = ({ traceparent }: ClientSpan) => ({
   authorization: `Bearer ${mesh.endpoints.key}`,
   traceparent,
@@ -142,9 +89,9 @@ describe("INV-8: every hop of a sampled call is in one trace", () => {
     const client = clientSpan();
     const receipt = await ingest(client, [note("a", "one", 1, UNARY), note("b", "two", 1, UNARY)]);
     expect(receipt.traceId).toBe(client.traceId);
-    const path = await wholeWay(client);
-    await allSent();
-    expect(spansOf(client.traceId)).toHaveLength(path.length);
+    const path = await traces.wholeWay(client);
+    await traces.allSent();
+    expect(traces.spansOf(client.traceId)).toHaveLength(path.length);
     expect(await traceIdsOf("unary")).toEqual([client.traceId]);
     const [server, , , , , , store, commit] = path;
     expect(server!.attributes).toMatchObject({
@@ -167,7 +114,7 @@ describe("INV-8: every hop of a sampled call is in one trace", () => {
     const transport = createConnectTransport({ baseUrl: mesh.endpoints.http, httpVersion: "1.1" });
     const records = [note("a", "over HTTP", 1, { sourceId: "http" })];
     await createClient(IngestionService, transport).ingest({ records }, { headers: headersOf(client) });
-    const [server] = await wholeWay(client);
+    const [server] = await traces.wholeWay(client);
     expect(server!.attributes["rpc.system.name"]).toBe("connectrpc");
   });
 
@@ -185,14 +132,16 @@ describe("INV-8: every hop of a sampled call is in one trace", () => {
     for await (const { receipt } of stream) receiptIds.push(receipt!.receiptId);
     const [first, ...further] = hops("IngestStream");
     const servers = await vi.waitFor(() => {
-      const found = spansOf(client.traceId).filter(({ parentSpanId }) => parentSpanId === client.spanId);
+      const found = traces
+        .spansOf(client.traceId)
+        .filter(({ parentSpanId }) => parentSpanId === client.spanId);
       expect(found.map(({ service, name, kind }) => [service, name, kind])).toEqual([first, first, first]);
       return found;
     }, WAIT);
     expect(servers.map(({ attributes }) => attributes["chowhound.receipt_id"]).sort()).toEqual(
       receiptIds.sort(),
     );
-    for (const server of servers) await wholeWay(server, further);
+    for (const server of servers) await traces.wholeWay(server, further);
     expect(await traceIdsOf("streamed")).toEqual([client.traceId]);
   });
 
@@ -201,10 +150,12 @@ describe("INV-8: every hop of a sampled call is in one trace", () => {
     await Promise.all(
       clients.map((client, i) => ingest(client, [note(`${i}`, "shared", 1, { sourceId: "merged" })])),
     );
-    const paths = await Promise.all(clients.map((client) => wholeWay(client)));
-    await allSent();
+    const paths = await Promise.all(clients.map((client) => traces.wholeWay(client)));
+    await traces.allSent();
     for (const stage of ["chowhound-enricher", "chowhound-dedup", "chowhound-store"]) {
-      const spansOfCalls = paths.flat().filter((span) => span.service === stage && span.kind === CONSUMER);
+      const spansOfCalls = paths
+        .flat()
+        .filter((span) => span.service === stage && span.kind === KIND.consumer);
       const batchIds = new Set(spansOfCalls.map(({ links }) => links[0]?.spanId));
       const batches = receiver.spans.filter(({ spanId }) => batchIds.has(spanId));
       expect(batches).toHaveLength(batchIds.size);
@@ -228,7 +179,7 @@ describe("INV-8: every hop of a sampled call is in one trace", () => {
   it("for a call without a context that the gateway picks, under a trace id of its own", async () => {
     const receipt = await mesh.ingest([note("a", "picked", 1, { sourceId: "picked" })]);
     expect(receipt.traceId).toMatch(/^[0-9a-f]{32}$/);
-    await wholeWay({ traceId: receipt.traceId, spanId: "" });
+    await traces.wholeWay({ traceId: receipt.traceId, spanId: "" });
     expect(await traceIdsOf("picked")).toEqual([receipt.traceId]);
   });
 
@@ -236,7 +187,7 @@ describe("INV-8: every hop of a sampled call is in one trace", () => {
     const client = clientSpan();
     const source = { sourceId: "dead" };
     await ingest(client, [note("good", "secret-1", 1, source), note("", "secret-2", 1, source)]);
-    const path = await wholeWay(client);
+    const path = await traces.wholeWay(client);
     expect(path.flatMap(({ events }) => events)).toEqual([
       {
         name: "records.dead_lettered",
@@ -247,7 +198,7 @@ describe("INV-8: every hop of a sampled call is in one trace", () => {
     expect(await mesh.books.query("select trace_id from dead_letters where source_id = 'dead'")).toEqual([
       { trace_id: client.traceId },
     ]);
-    await allSent();
+    await traces.allSent();
     expect(JSON.stringify(receiver.spans)).not.toContain("secret");
   });
 
@@ -256,7 +207,7 @@ describe("INV-8: every hop of a sampled call is in one trace", () => {
       const client = clientSpan();
       const source = { sourceId: "refused" };
       await ingest(client, [note("good", "fine", 1, source), note("bad", "poison", 1, source)]);
-      const path = await wholeWay(client);
+      const path = await traces.wholeWay(client);
       const told = path.flatMap(({ name, events }) => events.map((event) => [name, event]));
       const attributes = { "chowhound.reason": "value_refused_by_database", "chowhound.records": 1 };
       expect(told).toEqual([["process chowhound-unique", { name: "records.dead_lettered", attributes }]]);
@@ -268,18 +219,20 @@ describe("INV-8: every hop of a sampled call is in one trace", () => {
     const source = { sourceId: "replayed" };
     await refusing("poison", async () => {
       await ingest(producer, [note("a", "poison", 1, source), note("b", "poison", 1, source)]);
-      await wholeWay(producer);
+      await traces.wholeWay(producer);
     });
     await replay("replayed", operator);
-    const path = await wholeWay(operator, REPLAY_HOPS);
+    const path = await traces.wholeWay(operator, REPLAY_HOPS);
     expect(path[0]!.attributes).toMatchObject({
       "rpc.method": "chowhound.v1.DeadLetterService/ReplayDeadLetters",
       "chowhound.dead_letters.published": 2,
+      "chowhound.replay.batches": 1,
+      "chowhound.replay.batches_traced": 1,
     });
     expect(path[1]!.links).toEqual([{ traceId: producer.traceId, spanId: producer.spanId }]);
     expect(path.at(-2)!.attributes).toMatchObject({ "chowhound.records": 2 });
-    await allSent();
-    expect(spansOf(operator.traceId)).toHaveLength(path.length);
+    await traces.allSent();
+    expect(traces.spansOf(operator.traceId)).toHaveLength(path.length);
     expect(await traceIdsOf("replayed")).toEqual([operator.traceId]);
   });
 
@@ -287,12 +240,12 @@ describe("INV-8: every hop of a sampled call is in one trace", () => {
     const producer = clientSpan();
     await refusing("poison", async () => {
       await ingest(producer, [note("a", "poison", 1, { sourceId: "replayed-unseen" })]);
-      await wholeWay(producer);
+      await traces.wholeWay(producer);
     });
-    const before = await allSent();
+    const before = await traces.allSent();
     await replay("replayed-unseen", clientSpan("00"));
     expect(await traceIdsOf("replayed-unseen")).toEqual([producer.traceId]);
-    expect(await allSent()).toBe(before);
+    expect(await traces.allSent()).toBe(before);
   });
 });
 
@@ -305,10 +258,12 @@ describe("the gateway's span", () => {
     await queries.listRecords({ sourceType: "none" }, { headers });
     await queries.getRecord({}, { headers }).catch(() => {});
     await vi.waitFor(() => {
-      const spans = spansOf(client.traceId).map(({ name, kind, isError }) => ({ name, kind, isError }));
+      const spans = traces
+        .spansOf(client.traceId)
+        .map(({ name, kind, isError }) => ({ name, kind, isError }));
       expect(spans).toEqual([
-        { name: "chowhound.v1.QueryService/ListRecords", kind: SERVER, isError: false },
-        { name: "chowhound.v1.QueryService/GetRecord", kind: SERVER, isError: true },
+        { name: "chowhound.v1.QueryService/ListRecords", kind: KIND.server, isError: false },
+        { name: "chowhound.v1.QueryService/GetRecord", kind: KIND.server, isError: true },
       ]);
     }, WAIT);
   });
@@ -317,7 +272,7 @@ describe("the gateway's span", () => {
     const client = clientSpan();
     const good = note("good", "fine", 1, { sourceId: "rejected" });
     await ingest(client, [good, { ...good, sourceType: "" }, { ...good, uuid: "x" }, { ...good, uuid: "y" }]);
-    const [server] = await wholeWay(client);
+    const [server] = await traces.wholeWay(client);
     expect(server!.isError).toBe(false);
     expect(server!.attributes).toMatchObject({
       "chowhound.records.accepted": 1,
@@ -333,7 +288,7 @@ describe("the gateway's span", () => {
   it("tells why a call was refused", async () => {
     const client = clientSpan();
     await expect(ingest(client, [])).rejects.toMatchObject({ code: 3 });
-    const [refused] = await wholeWay(client, hops("Ingest").slice(0, 1));
+    const [refused] = await traces.wholeWay(client, hops("Ingest").slice(0, 1));
     expect(refused!.isError).toBe(true);
     expect(refused!.attributes).toMatchObject({
       "error.type": "empty_batch",
@@ -344,15 +299,15 @@ describe("the gateway's span", () => {
 
 describe("no span at all", () => {
   it("comes of a call that is not sampled; its rows keep the trace id", async () => {
-    const before = await allSent();
+    const before = await traces.allSent();
     const client = clientSpan("00");
     await ingest(client, [note("a", "unseen", 1, { sourceId: "unsampled" })]);
     expect(await traceIdsOf("unsampled")).toEqual([client.traceId]);
-    expect(await allSent()).toBe(before);
+    expect(await traces.allSent()).toBe(before);
   });
 
   it("comes of a call without a key, whatever it sends along", async () => {
-    const before = await allSent();
+    const before = await traces.allSent();
     const response = await fetch(`${mesh.endpoints.http}/chowhound.v1.IngestionService/Ingest`, {
       method: "POST",
       headers: {
@@ -363,7 +318,7 @@ describe("no span at all", () => {
       body: "{}",
     });
     expect(response.status).toBe(401);
-    expect(await allSent()).toBe(before);
+    expect(await traces.allSent()).toBe(before);
   });
 });
 

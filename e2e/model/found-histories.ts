@@ -24,3 +24,16 @@ export const BOOKED_ANEW_AND_EMPTY: History = {
   ],
   uuidsNameOneKey: true,
 };
+
+/**
+ * The same, but before the record is sent again the database restarts: the empty booking is then of an earlier generation,
+ * as if it had been in the backup.
+ */
+export const BOOKED_ANEW_BEFORE_A_RESTART: History = {
+  ...BOOKED_ANEW_AND_EMPTY,
+  events: [
+    ...BOOKED_ANEW_AND_EMPTY.events,
+    ...goOn(...Array.from({ length: 10 }, () => 0)),
+    { kind: "restart the database", pick: 0 },
+  ],
+};

@@ -65,6 +65,7 @@ export function histories({ isRestored = true } = {}): fc.Arbitrary<History> {
       ? ([
           [1, "back up"],
           [1, "restore"],
+          [1, "restart the database"],
         ] as const)
       : []),
   ]);

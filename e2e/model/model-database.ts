@@ -1,7 +1,7 @@
 import type { RecordBatch } from "@chowhound/shared/contracts/chowhound/internal/v1/record_batch";
 import { UnbalancedError } from "../../services/store/src/books.ts";
-import { type IncomingRecord, readBatch } from "../../services/store/src/incoming-record.ts";
-import type { BatchOutcome, WriteResult } from "../../services/store/src/ingestion-writer.ts";
+import { GroupReader, type IncomingRecord } from "../../services/store/src/incoming-record.ts";
+import type { BatchOutcome, ReportedBatch, WriteResult } from "../../services/store/src/ingestion-writer.ts";
 import { compareOrder } from "../../services/store/src/record-order.ts";
 import { type Candidate, settleRecords } from "../../services/store/src/settle-records.ts";
 import {
@@ -42,13 +42,14 @@ const SETTLED = new Set<Verdict>(["stored", "updated", "unchanged", "stale"]);
 /** The tables of the store and its one transaction, which is all that the rest of the mesh relies on. */
 export class ModelDatabase {
   readonly #rules: Rules;
+  readonly #reader = new GroupReader();
   #contents: Contents = {
     rows: new Map(),
     invoices: new Map(),
     deadLetters: [],
     totals: { ...noVerdicts(), accepted: 0, deleted: 0 },
   };
-  #restores = 0;
+  #starts = 0;
 
   constructor(rules: Rules) {
     this.#rules = rules;
@@ -59,19 +60,25 @@ export class ModelDatabase {
   }
 
   get #generation(): string {
-    return `generation ${this.#restores}`;
+    return `generation ${this.#starts}`;
   }
 
   /** As `IngestionSink.confirm`. */
-  confirm(batchIds: readonly Uint8Array[], bookedUnder: string): { generation: string; allBooked: boolean } {
+  confirm(
+    batches: readonly ReportedBatch[],
+    boundTo: string | undefined,
+  ): { generation: string; allBooked: boolean } {
     const generation = this.#generation;
-    const isBooked = (batchId: Uint8Array): boolean => {
-      const invoice = this.#contents.invoices.get(hex(batchId));
-      if (invoice === undefined) return false;
-      const cameAlong = bookedUnder === generation || invoice.generation !== generation;
-      return cameAlong || !this.#rules.countsOnlyWhatCameAlong;
+    const isProof = {
+      "as reported": (booked: string, reported: string) => booked === reported,
+      "from before": (booked: string) => boundTo === generation || booked !== generation,
+      any: () => true,
+    }[this.#rules.countsBookings];
+    const isBooked = (reported: ReportedBatch): boolean => {
+      const invoice = this.#contents.invoices.get(hex(reported.batchId));
+      return invoice !== undefined && isProof(invoice.generation, reported.generation);
     };
-    return { generation, allBooked: batchIds.every(isBooked) };
+    return { generation, allBooked: batches.every(isBooked) };
   }
 
   backUp(): Contents {
@@ -81,7 +88,12 @@ export class ModelDatabase {
   /** Another database from now on: what it was at the time of the backup. */
   restore(backup: Contents): void {
     this.#contents = copy(backup);
-    this.#restores++;
+    this.restart();
+  }
+
+  /** Nothing is lost, but nobody who looks at the generation can know. */
+  restart(): void {
+    this.#starts++;
   }
 
   /** One transaction, as `PostgresWriter.write`. */
@@ -96,7 +108,7 @@ export class ModelDatabase {
     for (const batch of claimed) {
       totals.accepted += batch.acceptedCount;
       for (const dropped of batch.dropped) count(batch, "duplicate", dropped.count);
-      const read = readBatch(batch);
+      const read = this.#reader.read([batch]);
       records.push(...read.records);
       for (const { ordinal } of read.dead) {
         deadLetters.push(`${hex(batch.batchId)}/${ordinal}`);
@@ -214,11 +226,7 @@ function upsert(
 /** Whether a record that is no row is, by its uuid, the row of another data_id. */
 function isRowElsewhere(rows: ReadonlyMap<string, ModelRow>, record: ModelRow): boolean {
   if (rows.get(record.key) === record) return false;
-  return [...rows.values()].some((row) => sameUuid(row, record) && dataIdOf(row) !== dataIdOf(record));
-}
-
-function dataIdOf({ key }: Candidate): string {
-  return key.slice(key.lastIndexOf("\0") + 1);
+  return [...rows.values()].some((row) => sameUuid(row, record) && row.key !== record.key);
 }
 
 function sameUuid(a: Candidate, b: Candidate): boolean {

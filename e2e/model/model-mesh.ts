@@ -23,6 +23,7 @@ export interface HistoryEvent {
     | "lose an answer"
     | "back up"
     | "restore"
+    | "restart the database"
     | "change the pipeline";
   pick: number;
 }
@@ -166,6 +167,9 @@ export class ModelMesh {
           // Nobody knows what of it was in the backup: all of it has to be sent again.
           for (const call of this.#calls) call.isAccepted = false;
         });
+        break;
+      case "restart the database":
+        one([this.database], (database) => database.restart());
         break;
       case "change the pipeline":
         one([pick], () => {

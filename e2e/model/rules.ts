@@ -8,8 +8,11 @@ export interface Rules {
   evidence: "committed" | "published";
   /** Whether dedup drops only on the word of the database that it has now. */
   asksTheDatabase: boolean;
-  /** Whether a batch counts as evidence of a history only if it came along with the database, not if it was booked anew. */
-  countsOnlyWhatCameAlong: boolean;
+  /**
+   * Which bookings of a batch show that the database carries the history on in which it was reported: under the generation
+   * of the report, under another one than now, or any.
+   */
+  countsBookings: "as reported" | "from before" | "any";
   /** Whether the store claims a batch by its id and skips one that it has. */
   claims: boolean;
   /** How the store sees a record when it compares it with others. */
@@ -20,7 +23,7 @@ export const REAL_RULES: Rules = {
   acknowledges: "afterwards",
   evidence: "committed",
   asksTheDatabase: true,
-  countsOnlyWhatCameAlong: true,
+  countsBookings: "as reported",
   claims: true,
   ordersBy: (record) => record,
 };

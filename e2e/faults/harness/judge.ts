@@ -3,7 +3,7 @@ import { auditBooks } from "@chowhound/local/audit";
 import type { BookKeeper, Books } from "@chowhound/local/books";
 import { IngestionDataSchema } from "@chowhound/shared/contracts/chowhound/v1/ingestion_data";
 import type { FaultMesh } from "./fault-mesh.ts";
-import { keyOf, versionTimeMs } from "./known-records.ts";
+import { keyOf, PAD_MARK, versionTimeMs } from "./known-records.ts";
 import { type Ledger, rowId } from "./ledger.ts";
 import { waitUntil } from "./patience.ts";
 
@@ -84,8 +84,8 @@ interface Row {
 
 async function judgeRows(keeper: BookKeeper, ledger: Ledger): Promise<string[]> {
   const rows = await keeper.query<Row>(
-    `select tenant_id, source_type, source_id, data_id, rtrim(data) as data, metadata, attributes,
-       length(data) - length(rtrim(data)) as pad_bytes, extract(epoch from updated_at)::int as seconds from records`,
+    `select tenant_id, source_type, source_id, data_id, split_part(data, '${PAD_MARK}', 1) as data, metadata, attributes,
+       length(data) - length(split_part(data, '${PAD_MARK}', 1)) as pad_bytes, extract(epoch from updated_at)::int as seconds from records`,
   );
   const problems: string[] = [];
   const found = new Set<string>();

@@ -7,6 +7,7 @@ import type { RecordBatch } from "@chowhound/shared/contracts/chowhound/internal
 import type { Delivery } from "@chowhound/shared/stream/stage-consumer";
 import { Tap } from "@chowhound/shared/tap/tap";
 import { Meter } from "@chowhound/shared/telemetry/meter";
+import { traceHeaderBytes } from "@chowhound/shared/telemetry/trace-header";
 import { encodeSample, sampleBatch } from "@chowhound/shared/testing/sample-batches";
 import { pino } from "pino";
 import { describe, expect, it } from "vitest";
@@ -90,6 +91,17 @@ describe("handling a delivery", () => {
     const { published, settled } = await handle(bytes, { index: indexOf(batch), maxBytes: 10 });
     expect(published[0]?.bytes).toBe(bytes);
     expect(settled).toEqual(["ack"]);
+  });
+
+  it("leaves room for the trace header of its calls", async () => {
+    const { published } = await handle(bytes, { index: indexOf(batch) });
+    const reduced = published[0]!.bytes.length;
+    expect(reduced).toBeLessThan(bytes.length);
+    const room = traceHeaderBytes(batch.calls.length);
+    const fits = await handle(bytes, { index: indexOf(batch), maxBytes: reduced + room });
+    expect(fits.published[0]!.bytes).toHaveLength(reduced);
+    const fitsNot = await handle(bytes, { index: indexOf(batch), maxBytes: reduced + room - 1 });
+    expect(fitsNot.published[0]!.bytes).toBe(bytes);
   });
 
   it("passes a batch on whole when it can't read whose record it would drop", async () => {

@@ -1,10 +1,12 @@
 import { toBinary } from "@bufbuild/protobuf";
 import { isReplay } from "@chowhound/shared/batch/batch-columns";
 import { decodeBatch } from "@chowhound/shared/batch/decode-batch";
+import { type PackedBatch, packBatch, peekPacked } from "@chowhound/shared/batch/pack-batch";
 import {
   type RecordBatch,
   RecordBatchSchema,
 } from "@chowhound/shared/contracts/chowhound/internal/v1/record_batch";
+import { HASH_BYTES } from "@chowhound/shared/record/content-hash";
 import type { Logger } from "@chowhound/shared/runtime/logger";
 import type { Delivery } from "@chowhound/shared/stream/stage-consumer";
 import { tapBatch } from "@chowhound/shared/tap/batch-source";
@@ -12,9 +14,10 @@ import type { Tap } from "@chowhound/shared/tap/tap";
 import type { TapSource } from "@chowhound/shared/tap/tap-source";
 import type { Meter } from "@chowhound/shared/telemetry/meter";
 import type { StageTrace } from "@chowhound/shared/telemetry/stage-trace";
+import { traceHeaderBytes } from "@chowhound/shared/telemetry/trace-header";
 import type { Confirmation } from "./confirm-generation.ts";
 import { dropRecords } from "./drop-records.ts";
-import { findCommitted } from "./find-committed.ts";
+import { findCommitted, holdsAny } from "./find-committed.ts";
 import type { FingerprintIndex } from "./fingerprint-index.ts";
 
 /** How long a batch of newer software waits for a replica that understands it. */
@@ -54,48 +57,83 @@ export function createDeliveryHandler(
   /** The message to pass on and which records it lacks. */
   async function reduce(
     batch: RecordBatch,
-    bytes: Uint8Array,
+    { bytes, trace }: Delivery,
   ): Promise<{ bytes: Uint8Array; drops: number[] }> {
     const whole = { bytes, drops: [] };
     try {
       const drops = await findDrops(batch);
       if (drops.length === 0) return whole;
-      const reduced = toBinary(RecordBatchSchema, dropRecords(batch, drops));
+      const reduced = packBatch(toBinary(RecordBatchSchema, dropRecords(batch, drops)), batch.partition);
       // Places and counts can outweigh what few small records weighed.
-      return reduced.length > maxBytes ? whole : { bytes: reduced, drops };
+      const isTooLarge = reduced.length > maxBytes - traceHeaderBytes(batch.calls.length);
+      return isTooLarge ? whole : { bytes: reduced, drops };
     } catch (error) {
-      log.warn({ err: error }, "passing a batch on whole");
+      log.warn({ err: error, ...trace?.logFields }, "passing a batch on whole");
       return whole;
     }
   }
 
+  /** Passes a batch on as it is, where its fingerprints alone show that the store has none of its records. */
+  async function passAllNew(delivery: Delivery): Promise<boolean> {
+    // Spans and the tap tell what only the whole batch knows.
+    if (delivery.trace !== undefined || tap.isOpen) return false;
+    const packed = tryPeek(delivery.bytes);
+    if (packed === undefined || holdsAny(index, packed.fingerprints)) return false;
+    const isPublished = await publish(packed.partition, delivery.bytes, undefined);
+    settle(delivery, isPublished);
+    if (isPublished) countPassed(packed.fingerprints.length / HASH_BYTES, 0, delivery.bytes);
+    return true;
+  }
+
+  function countPassed(records: number, dropped: number, bytes: Uint8Array): void {
+    meter.batch(records, bytes.length);
+    meter.count("chowhound.dedup.dropped", dropped);
+    meter.count("chowhound.dedup.passed", records - dropped);
+  }
+
   return async (delivery) => {
+    if (await passAllNew(delivery)) return;
     const decoded = decodeBatch(delivery.bytes);
     if (decoded.kind === "newer") {
-      log.warn({ envelopeVersion: decoded.envelopeVersion }, "giving a batch of newer software back");
+      log.warn(
+        { envelopeVersion: decoded.envelopeVersion, ...delivery.trace?.logFields },
+        "giving a batch of newer software back",
+      );
       delivery.giveBack(NEWER_DELAY_MS);
       return;
     }
     if (decoded.kind === "undecodable") {
-      log.warn({ sequence: delivery.sequence, why: decoded.detail }, "passing on what is no batch");
+      log.warn(
+        { sequence: delivery.sequence, why: decoded.detail, ...delivery.trace?.logFields },
+        "passing on what is no batch",
+      );
       const isPublished = await publish(0, delivery.bytes, delivery.trace);
       settle(delivery, isPublished);
       if (isPublished) meter.batch(1, delivery.bytes.length);
       return;
     }
     const { batch } = decoded;
-    const { bytes, drops } = await reduce(batch, delivery.bytes);
+    const { bytes, drops } = await reduce(batch, delivery);
     const dropped = drops.length;
     delivery.trace?.describe(batch);
     delivery.trace?.setBatchAttributes({ "chowhound.records.dropped": dropped });
     const isPublished = await publish(batch.partition, bytes, delivery.trace);
     settle(delivery, isPublished);
     if (!isPublished) return;
-    meter.batch(batch.originals.length, bytes.length);
-    meter.count("chowhound.dedup.dropped", dropped);
-    meter.count("chowhound.dedup.passed", batch.originals.length - dropped);
+    countPassed(batch.originals.length, dropped, bytes);
     if (tap.isOpen) tap.show(tapReduced(batch, drops));
   };
+}
+
+/** What is malformed, or not enriched, is dealt with where it is decoded. */
+function tryPeek(message: Uint8Array): PackedBatch | undefined {
+  try {
+    const packed = peekPacked(message);
+    const bytes = packed?.fingerprints.length ?? 0;
+    return bytes > 0 && bytes % HASH_BYTES === 0 ? packed : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** @param drops the indices of the records that are not passed on */

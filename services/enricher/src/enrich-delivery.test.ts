@@ -4,11 +4,13 @@ import { RecordBatchSchema } from "@chowhound/shared/contracts/chowhound/interna
 import type { Delivery } from "@chowhound/shared/stream/stage-consumer";
 import { Tap } from "@chowhound/shared/tap/tap";
 import { Meter } from "@chowhound/shared/telemetry/meter";
+import { traceHeaderBytes } from "@chowhound/shared/telemetry/trace-header";
 import { encodeSample, sampleBatch, sampleRawBatch } from "@chowhound/shared/testing/sample-batches";
 import { pino } from "pino";
 import { describe, expect, test, vi } from "vitest";
 import { type Additions, enrichBatch } from "./enrich-batch.ts";
 import { createDeliveryHandler, type DeliveryHandlerOptions } from "./enrich-delivery.ts";
+import { pipelineOf } from "./pipeline-for-test.ts";
 import { createPipelineSet } from "./pipeline-set.ts";
 
 const rawBytes = encodeSample(sampleRawBatch({ records: [{}, {}], partition: 3 }));
@@ -57,6 +59,27 @@ test("publishes one message for one, to its partition, and acknowledges after th
     batch: { origin: { epoch: 9n, sequence: BigInt(delivery.sequence) }, acceptedCount: 2 },
   });
   expect([meter.batches, meter.records]).toEqual([1, 2]);
+});
+
+test("leaves room for the trace header of the calls", async () => {
+  const raw = sampleRawBatch({ records: [{}] });
+  const growing = createPipelineSet([
+    pipelineOf(`- set: { values: { data: "${"y".repeat(500)}" } }`, { tenant: "*", sourceType: "*" }),
+  ]);
+  const enriched = async (maxBytes: number) => {
+    const { handle, published } = handlerWith({ pipelines: () => growing, maxBytes });
+    const delivery = { ...deliveryOf(encodeSample(raw)), sequence: 1 };
+    handle(delivery);
+    await settled(delivery);
+    const decoded = decodeBatch(published[0]!.bytes);
+    return { bytes: published[0]!.bytes.length, batch: decoded.kind === "batch" && decoded.batch };
+  };
+  const { bytes } = await enriched(1_000_000);
+  const room = traceHeaderBytes(raw.calls.length);
+  expect(await enriched(bytes + room)).toMatchObject({ bytes, batch: { deadLabels: [] } });
+  expect(await enriched(bytes + room - 1)).toMatchObject({
+    batch: { deadLabels: [{ reason: "outgrew_message" }] },
+  });
 });
 
 describe("gives back", () => {

@@ -14,6 +14,7 @@ import type { Tap } from "@chowhound/shared/tap/tap";
 import type { TapSource } from "@chowhound/shared/tap/tap-source";
 import type { Meter } from "@chowhound/shared/telemetry/meter";
 import type { StageTrace } from "@chowhound/shared/telemetry/stage-trace";
+import { traceHeaderBytes } from "@chowhound/shared/telemetry/trace-header";
 import { type Additions, appendAdditions, enrichBatch, type RawNumber } from "./enrich-batch.ts";
 import type { PipelineSet } from "./pipeline-set.ts";
 import type { SuspectTrial } from "./trial/suspect-trial.ts";
@@ -83,7 +84,7 @@ export function createDeliveryHandler(options: DeliveryHandlerOptions): (deliver
     const decoded = decodeBatch(delivery.bytes);
     if (decoded.kind === "newer") {
       log.warn(
-        { sequence, envelopeVersion: decoded.envelopeVersion },
+        { sequence, envelopeVersion: decoded.envelopeVersion, ...delivery.trace?.logFields },
         "given back: written by newer software",
       );
       return NEWER_ENVELOPE_MS;
@@ -107,7 +108,8 @@ export function createDeliveryHandler(options: DeliveryHandlerOptions): (deliver
   }
 
   function passOn(delivery: Delivery, batch: RecordBatch, added: Additions): Outgoing | number {
-    const fitted = appendAdditions(delivery.bytes, added, maxBytes);
+    // Whether calls are sampled changes nothing about records: the room is left in any case.
+    const fitted = appendAdditions(delivery.bytes, added, maxBytes - traceHeaderBytes(batch.calls.length));
     if (fitted === undefined) return tooLarge(delivery);
     const { bytes, additions } = fitted;
     delivery.trace?.describe(batch);
@@ -130,7 +132,10 @@ export function createDeliveryHandler(options: DeliveryHandlerOptions): (deliver
     const wrapped = wrapUndecodable(delivery.bytes, numberOf(delivery), delivery.storedAtMs, "enricher", why);
     const bytes = toBinary(RecordBatchSchema, wrapped);
     if (bytes.length > maxBytes) return tooLarge(delivery);
-    log.error({ sequence, why }, "a message is no batch of a gateway; it becomes a dead letter");
+    log.error(
+      { sequence, why, ...delivery.trace?.logFields },
+      "a message is no batch of a gateway; it becomes a dead letter",
+    );
     return {
       partition: 0,
       bytes,

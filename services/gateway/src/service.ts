@@ -49,6 +49,7 @@ export function createGateway(
     lingerMs: config.lingerMs,
     partitionOf: (tenantId, { sourceType, sourceId }) =>
       partitionOf(tenantId, sourceType, sourceId, config.partitions),
+    acknowledged: () => raw.acknowledged,
     publish: async (partition, batch, records, sampled) => {
       batchesInFlight++;
       try {

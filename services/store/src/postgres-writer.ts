@@ -4,12 +4,19 @@ import type { Logger } from "@chowhound/shared/runtime/logger";
 import { Client, DatabaseError } from "pg";
 import { bookCounts, claimBatches, GroupCounts, UnbalancedError } from "./books.ts";
 import { BEGIN_BOOKING } from "./books-lock.ts";
+import { noteSecondNumbers } from "./given-numbers.ts";
 import { GroupFates } from "./group-fates.ts";
-import { type DeadRecord, type IncomingRecord, readBatch } from "./incoming-record.ts";
+import { GroupReader, type IncomingRecord } from "./incoming-record.ts";
 import type { BatchOutcome, IngestionWriter, WriteResult } from "./ingestion-writer.ts";
 import { lockLetters, replayedLetters, writeLetters } from "./letter-rows.ts";
 import { migrate } from "./migrate.ts";
-import { connectionOptions, endClient } from "./postgres-connection.ts";
+import {
+  connectionOptions,
+  endClient,
+  readSession,
+  type Session,
+  terminateSession,
+} from "./postgres-connection.ts";
 import { recordVerdicts } from "./record-verdicts.ts";
 import { PREPARE_CONNECTION, RowWriter } from "./row-writer.ts";
 import { LetterSettlement } from "./settle-letters.ts";
@@ -37,9 +44,11 @@ const SETTLED = new Set<Verdict>(["stored", "updated", "unchanged", "stale"]);
  */
 export class PostgresWriter implements IngestionWriter {
   readonly #options: PostgresWriterOptions;
+  readonly #reader = new GroupReader();
   #client: Client | undefined;
   #rows: RowWriter | undefined;
   #isBroken = false;
+  #session: Session | undefined;
 
   constructor(options: PostgresWriterOptions) {
     this.#options = options;
@@ -67,6 +76,8 @@ export class PostgresWriter implements IngestionWriter {
     this.#isBroken = false;
     try {
       await client.connect();
+      if (this.#session !== undefined) await terminateSession(client, this.#session);
+      this.#session = await readSession(client);
       await migrate(client, log);
       await client.query(PREPARE_CONNECTION);
     } catch (error) {
@@ -118,41 +129,34 @@ export class PostgresWriter implements IngestionWriter {
   async #transact(client: Client, rows: RowWriter, batches: readonly RecordBatch[]): Promise<WriteResult> {
     const isNew = await claimBatches(client, batches);
     const claimed = batches.filter((_, i) => isNew[i]);
+    await noteSecondNumbers(client, claimed);
     const letters = new LetterSettlement(await lockLetters(client, replayedLetters(claimed)));
     const counts = new GroupCounts(claimed);
     const fates = new GroupFates(claimed);
-    const records: IncomingRecord[] = [];
-    const dead: DeadRecord[] = [];
-    for (const batch of claimed) {
-      const read = readBatch(batch);
-      records.push(...read.records);
-      dead.push(...read.dead);
-    }
-    const applied = await rows.apply(records);
+    const { records, dead } = this.#reader.read(claimed);
+    const applied = await rows.apply(records, this.#reader.rows.bytes);
     dead.push(...applied.dead);
 
-    const fingerprints = new Map<RecordBatch, Uint8Array[]>(claimed.map((batch) => [batch, []]));
+    const settled = new Map<RecordBatch, IncomingRecord[]>(claimed.map((batch) => [batch, []]));
     for (const record of records) {
-      const verdict = applied.verdicts.get(record);
+      const { batch, source, verdict } = record;
       if (verdict === undefined) continue;
       fates.settle(record, verdict);
-      const source = {
-        tenantId: record.tenantId,
-        sourceType: record.sourceType.toString(),
-        sourceId: record.sourceId.toString(),
-      };
-      const deleted = applied.deletions.has(record) ? 1 : 0;
-      counts.add(record.batch, source, verdict, { deleted, reclaimed: letters.landed(record, verdict) });
-      if (SETTLED.has(verdict)) fingerprints.get(record.batch)!.push(record.fingerprint);
+      counts.add(batch, source, verdict);
+      if (applied.deletions.has(record)) counts.addOther(batch, source, { deleted: 1 });
+      if (letters.landed(record, verdict)) counts.addOther(batch, source, { reclaimed: 1 });
+      if (SETTLED.has(verdict)) settled.get(batch)!.push(record);
     }
-    for (const record of dead) {
+    const reclaimed = dead.map((record) => letters.died(record));
+    const keptBefore = await writeLetters(client, letters);
+    for (const [place, record] of dead.entries()) {
       fates.settle(record, "dead_lettered");
-      const { tenantId } = record.call;
-      const { sourceType, sourceId } = record;
-      const source = { tenantId, sourceType, sourceId };
-      counts.add(record.batch, source, "dead_lettered", { reclaimed: letters.died(record) });
+      const { batch, sourceType, sourceId } = record;
+      const source = { tenantId: record.call.tenantId, sourceType, sourceId };
+      counts.add(batch, source, "dead_lettered");
+      // One that has a letter already adds none to the open ones.
+      if (keptBefore.has(record) || reclaimed[place] === 1) counts.addOther(batch, source, { reclaimed: 1 });
     }
-    await writeLetters(client, letters);
     await bookCounts(client, counts, fates, this.#options.lane);
     const generation = await client.query<{ generation: string }>(
       "select database_generation() as generation",
@@ -166,10 +170,15 @@ export class PostgresWriter implements IngestionWriter {
         batchId: batch.batchId,
         verdicts: counts.invoices.get(batch)!.verdicts,
         deadLabels: dead.filter((record) => record.batch === batch && record.stage === "store"),
-        committedFingerprints: Buffer.concat(fingerprints.get(batch)!),
+        committedFingerprints: fingerprintsOf(batch, settled.get(batch)!),
         verdictAt: (index) => verdictAt(batch, index),
       };
     });
     return { generation: generation.rows[0]!.generation, outcomes };
   }
+}
+
+function fingerprintsOf(batch: RecordBatch, records: readonly IncomingRecord[]): Uint8Array {
+  if (records.length === batch.originals.length) return batch.fingerprints;
+  return Buffer.concat(records.map(({ fingerprint }) => fingerprint));
 }

@@ -3,7 +3,7 @@ import { recordBytesLimit } from "@chowhound/shared/record/limits";
 import type { StreamCall } from "@chowhound/shared/rpc/server-stream";
 import type { Logger } from "@chowhound/shared/runtime/logger";
 import { publishUntilAcknowledged } from "@chowhound/shared/stream/publish-batch";
-import { maxMessageBytes, type NatsNames } from "@chowhound/shared/stream/topology";
+import { maxRawMessageBytes, type NatsNames } from "@chowhound/shared/stream/topology";
 import type { Meter } from "@chowhound/shared/telemetry/meter";
 import { startSend } from "@chowhound/shared/telemetry/send-trace";
 import type { CallContexts } from "@chowhound/shared/telemetry/trace-header";
@@ -29,7 +29,10 @@ export interface ReplayDependencies {
 /** Sends open letters through the mesh again, for a call, and tells how far it is. @param limit the most letters to send */
 export type Replay = (filter: LetterFilter, limit: number, call: StreamCall) => AsyncIterable<ReplayProgress>;
 
-/** Batches of one replay whose way is traced; those beyond have the replay's trace id and no spans. */
+/**
+ * Batches of one replay whose way is traced; those beyond have the replay's trace id and no spans. A replay is one call that
+ * may send any number of batches, and a trace of a million spans shows nobody anything.
+ */
 const MAX_TRACED_BATCHES = 100;
 
 /** Replays into RAW. A full stream slows a replay down; the end of the process or of the call breaks it off. */
@@ -40,7 +43,7 @@ export function createReplay({ archive, names, meter, log, ...process }: ReplayD
       if (nc === undefined) throw new CallError("not_ready", "the store is not connected to NATS yet");
       const js = jetstream(nc);
       const stream = names.stream("raw");
-      const maxBytes = maxMessageBytes(nc);
+      const maxBytes = maxRawMessageBytes(nc);
       const signal = AbortSignal.any([process.signal, call.signal]);
       let batches = 0;
       return replayLetters(filter, {
@@ -52,6 +55,10 @@ export function createReplay({ archive, names, meter, log, ...process }: ReplayD
         publish: async (letters) => {
           const { bytes, calls, originalTraces } = createReplayBatch(letters, span?.context);
           const isTraced = span !== undefined && ++batches <= MAX_TRACED_BATCHES;
+          span?.setAttributes({
+            "chowhound.replay.batches": batches,
+            "chowhound.replay.batches_traced": Math.min(batches, MAX_TRACED_BATCHES),
+          });
           const parents: CallContexts = new Map(
             isTraced ? calls.map((_, index) => [index, span.context] as const) : [],
           );

@@ -100,14 +100,17 @@ export function createStore(
   const onDelivery = (delivery: Delivery): void => {
     const decoded = decodeBatch(delivery.bytes);
     if (decoded.kind === "newer") {
-      log.warn({ envelopeVersion: decoded.envelopeVersion }, "given back: written by newer software");
+      log.warn(
+        { envelopeVersion: decoded.envelopeVersion, ...delivery.trace?.logFields },
+        "given back: written by newer software",
+      );
       delivery.giveBack(NEWER_ENVELOPE_MS);
       return;
     }
     const batch = decoded.kind === "batch" && decoded.batch.origin !== undefined ? decoded.batch : undefined;
     if (batch === undefined) {
       log.error(
-        { sequence: delivery.sequence },
+        { sequence: delivery.sequence, ...delivery.trace?.logFields },
         "a message is no batch of this mesh; it becomes a dead letter",
       );
     }

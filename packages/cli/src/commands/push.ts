@@ -12,6 +12,7 @@ import { type CsvOptions, FIELD_NAMES, OPEN_FIELDS, TIME_FORMS } from "../push/c
 import type { RecordDefaults } from "../push/encode-record.ts";
 import { checkInput, FORMATS, type Input } from "../push/input.ts";
 import { openLineFile } from "../push/line-file.ts";
+import { identifyPush } from "../push/push-identity.ts";
 import { defaultStatePath, openPushState, type PushState } from "../push/push-state.ts";
 import { describeTally, tallyToJson } from "../push/push-summary.ts";
 import { type Progress, renderProgress } from "../push/render-progress.ts";
@@ -170,9 +171,13 @@ export const command = defineCommand({
     let state: PushState | undefined;
     const sinks: { flush(): Promise<void>; close(): Promise<void> }[] = [];
     if (isResuming) {
-      const path = args.state ?? defaultStatePath(files);
-      state = await openPushState(files, path, async () => {
-        for (const sink of sinks) await sink.flush();
+      const { url, key } = await cli.mesh.gatewayAddress();
+      state = await openPushState(files, {
+        path: args.state ?? defaultStatePath(files),
+        push: identifyPush({ gatewayUrl: url, key, format: args.format, csv, defaults }),
+        beforeSave: async () => {
+          for (const sink of sinks) await sink.flush();
+        },
       });
     }
     const append = state?.from !== undefined;
@@ -187,7 +192,7 @@ export const command = defineCommand({
     cli.signal.addEventListener("abort", () => {
       finishing = setTimeout(() => giveUp.abort(), FINISH_MS);
     });
-    const tally = new Tally();
+    const tally = new Tally(state?.counts);
     const progress = await startProgress(files, tally, args.quiet === true);
     if (append) progress.note(`Going on where the last push ended (${state?.path})`);
     let shown = 0;

@@ -25,6 +25,8 @@ export interface Mesh {
    * @throws {CliError} where no gateway or no key is known
    */
   gateway<S extends DescService>(service: S, options?: { signal?: AbortSignal }): Promise<Client<S>>;
+  /** Which gateway `gateway` calls, and with which key. Throws as it does. */
+  gatewayAddress(): Promise<{ url: string; key: string }>;
   /**
    * The processes of these services, or of all, in the order in which a record passes them. A host name stands for one
    * process per address.
@@ -58,30 +60,30 @@ export function createMesh(
     found ??= find();
     return found;
   };
+  const gatewayAddress = async (): Promise<{ url: string; key: string; from: string }> => {
+    const { gateway, key } = await address();
+    if (gateway === undefined)
+      throw new CliError(`no gateway is known. ${NO_MESH}: --gateway HOST:PORT or CHOWHOUND_GATEWAY`, {
+        exitCode: EXIT.unavailable,
+      });
+    if (key === undefined)
+      throw new CliError(
+        `no key is known for the gateway of ${gateway.from}; give --key-file FILE, CHOWHOUND_KEY_FILE or CHOWHOUND_KEY`,
+        { exitCode: EXIT.refused },
+      );
+    return { url: gateway.value, key: key.value, from: gateway.from };
+  };
   // Not before it is needed: loading it takes as long as the rest.
   const connect = async (options: ConnectionOptions): Promise<Connection> =>
     (await import("./connection.ts")).openConnection(options);
 
   return {
     gateway: async (service, options = {}) => {
-      const { gateway, key } = await address();
-      if (gateway === undefined)
-        throw new CliError(`no gateway is known. ${NO_MESH}: --gateway HOST:PORT or CHOWHOUND_GATEWAY`, {
-          exitCode: EXIT.unavailable,
-        });
-      if (key === undefined)
-        throw new CliError(
-          `no key is known for the gateway of ${gateway.from}; give --key-file FILE, CHOWHOUND_KEY_FILE or CHOWHOUND_KEY`,
-          { exitCode: EXIT.refused },
-        );
-      const connection = await connect({
-        url: gateway.value,
-        from: gateway.from,
-        key: key.value,
-        signal: options.signal ?? signal,
-      });
+      const connection = await connect({ ...(await gatewayAddress()), signal: options.signal ?? signal });
       return connection.client(service);
     },
+
+    gatewayAddress,
 
     processes: async (services = []) => {
       const { admin } = await address();

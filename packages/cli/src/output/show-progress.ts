@@ -1,5 +1,5 @@
 import type { WriteStream } from "node:tty";
-import { createLogUpdate } from "log-update";
+import { createLiveFrame } from "./live-frame.ts";
 
 /** Shows how far something is, and what is to be said meanwhile. */
 export interface ProgressDisplay {
@@ -25,14 +25,13 @@ export function showProgress(
     const timer = setInterval(() => note(render(Number.POSITIVE_INFINITY)), PLAIN_EVERY_MS);
     return { note, stop: () => clearInterval(timer) };
   }
-  const draw = createLogUpdate(output);
-  const timer = setInterval(() => draw(render((output.columns ?? 80) - 1)), TERMINAL_EVERY_MS);
+  const frame = createLiveFrame(output);
+  const timer = setInterval(() => frame.draw(render((output.columns || 80) - 1)), TERMINAL_EVERY_MS);
   return {
-    note: (text) => draw.persist(text),
+    note: frame.note,
     stop: () => {
       clearInterval(timer);
-      draw.clear();
-      draw.done();
+      frame.end();
     },
   };
 }

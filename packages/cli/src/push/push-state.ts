@@ -2,6 +2,8 @@ import { createHash } from "node:crypto";
 import { mkdir, open, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { UsageError } from "../cli-error.ts";
+import { compareIdentities, type PushIdentity } from "./push-identity.ts";
+import type { PushCounts } from "./settled-counts.ts";
 
 /** Up to where every record is answered: accepted, or rejected. */
 export interface PushPosition {
@@ -21,9 +23,11 @@ interface FileIdentity {
 }
 
 interface StateFile {
-  version: 1;
+  version: 2;
+  push: PushIdentity;
   inputs: FileIdentity[];
   position: PushPosition;
+  counts: PushCounts;
 }
 
 const SAVE_EVERY_MS = 1000;
@@ -34,8 +38,10 @@ export interface PushState {
   path: string;
   /** Where the push before this one has ended; undefined where there was none. */
   from: PushPosition | undefined;
+  /** What had become of the records up to there. As `from`. */
+  counts: PushCounts | undefined;
   /** Notes it; to disk within a second. `beforeSave` resolves before that. */
-  advance(position: PushPosition): Promise<void>;
+  advance(position: PushPosition, counts: PushCounts): Promise<void>;
   save(): Promise<void>;
   /** Everything is answered: nothing is left to go on with. */
   remove(): Promise<void>;
@@ -48,23 +54,26 @@ export function defaultStatePath(files: readonly string[]): string {
 }
 
 /**
- * @param beforeSave writes what must be on disk before the position is
- * @throws {UsageError} where the state is of other files, or they have changed since
+ * @param options.beforeSave writes what must be on disk before the position is
+ * @throws {UsageError} where the state is of other files or another push, or the files have changed since
  */
 export async function openPushState(
   files: readonly string[],
-  path: string,
-  beforeSave: () => Promise<void>,
+  { path, push, beforeSave }: { path: string; push: PushIdentity; beforeSave(): Promise<void> },
 ): Promise<PushState> {
   const inputs = await Promise.all(files.map(identify));
   const before = await readState(path);
-  if (before !== undefined) checkUnchanged(before.inputs, inputs, path);
-  let position = before?.position;
+  if (before !== undefined) {
+    checkUnchanged(before.inputs, inputs, path);
+    checkSamePush(before.push, push, path);
+  }
+  let reached: Pick<StateFile, "position" | "counts"> | undefined = before;
   let savedMs = performance.now();
   const save = async (): Promise<void> => {
     await beforeSave();
-    if (position === undefined) return;
-    const state: StateFile = { version: 1, inputs, position };
+    if (reached === undefined) return;
+    const { position, counts } = reached;
+    const state: StateFile = { version: 2, push, inputs, position, counts };
     await mkdir(dirname(path), { recursive: true });
     await writeFile(`${path}.new`, `${JSON.stringify(state, null, 2)}\n`);
     await rename(`${path}.new`, path);
@@ -73,8 +82,9 @@ export async function openPushState(
   return {
     path,
     from: before?.position,
-    advance: async (reached) => {
-      position = reached;
+    counts: before?.counts,
+    advance: async (position, counts) => {
+      reached = { position, counts };
       if (performance.now() - savedMs > SAVE_EVERY_MS) await save();
     },
     save,
@@ -85,7 +95,7 @@ export async function openPushState(
 async function readState(path: string): Promise<StateFile | undefined> {
   try {
     const state = JSON.parse(await readFile(path, "utf8")) as StateFile;
-    if (state.version === 1) return state;
+    if (state.version === 2) return state;
     throw new Error(`version ${state.version}`);
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === "ENOENT") return undefined;
@@ -97,7 +107,7 @@ async function readState(path: string): Promise<StateFile | undefined> {
 }
 
 function checkUnchanged(before: readonly FileIdentity[], now: readonly FileIdentity[], path: string): void {
-  const remedy = `remove ${path} to push from the start: what is in already is not landed twice`;
+  const remedy = startOver(path);
   if (before.map((file) => file.path).join("\n") !== now.map((file) => file.path).join("\n"))
     throw new UsageError(
       `${path} is the state of a push of other files (${before.map((file) => file.path).join(", ")}); ${remedy}`,
@@ -107,6 +117,23 @@ function checkUnchanged(before: readonly FileIdentity[], now: readonly FileIdent
     if (file.sizeBytes !== sizeBytes || file.mtimeMs !== mtimeMs || file.head !== head)
       throw new UsageError(`${file.path} has changed since the push that ${path} is of; ${remedy}`);
   }
+}
+
+/** What another mesh, key or way to read the files has got is not what this one is to get. */
+function checkSamePush(before: PushIdentity, now: PushIdentity, path: string): void {
+  const differences = compareIdentities(before, now);
+  if (differences.length === 0) return;
+  throw new UsageError(
+    [
+      `${path} is the state of another push of these files:`,
+      ...differences.map((difference) => `  ${difference}`),
+      `push as then, give this push a --state of its own, or ${startOver(path)}`,
+    ].join("\n"),
+  );
+}
+
+function startOver(path: string): string {
+  return `remove ${path} to push from the start: what is in already is not landed twice`;
 }
 
 async function identify(file: string): Promise<FileIdentity> {

@@ -14,11 +14,16 @@ export interface PushSummary {
 }
 
 export function describeTally({ tally, isComplete, isDryRun, traceId, statePath }: PushSummary): string[] {
-  const { accepted, rejected, byReason, firstReceiptId, lastReceiptId } = tally;
+  const { accepted, rejected, byReason, earlier, firstReceiptId, lastReceiptId } = tally;
   const reasons = [...byReason].sort(([, a], [, b]) => b - a);
   const lines = [
     `${formatCount(accepted)} ${isDryRun ? "fit to be pushed" : "accepted"}, ${formatCount(rejected)} rejected ` +
       `in ${formatSeconds(tally.seconds)} (${formatRate(tally.recordsPerSecond)} records/s)`,
+    ...(earlier.accepted + earlier.rejected === 0
+      ? []
+      : [
+          `  ${formatCount(earlier.accepted)} accepted and ${formatCount(earlier.rejected)} rejected of these before it went on`,
+        ]),
     ...reasons.map(([reason, count]) => `  ${formatCount(count)} ${reason} (docs/errors.md#${reason})`),
   ];
   if (firstReceiptId !== undefined)
@@ -44,6 +49,7 @@ export function tallyToJson({ tally, isComplete, isDryRun, traceId, statePath }:
     accepted: tally.accepted,
     rejected: tally.rejected,
     rejectedByReason: Object.fromEntries(tally.byReason),
+    earlier: tally.earlier,
     seconds: Math.round(tally.seconds * 1000) / 1000,
     recordsPerSecond: Math.round(tally.recordsPerSecond),
     ...(tally.firstReceiptId !== undefined && {

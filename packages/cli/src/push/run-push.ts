@@ -13,6 +13,7 @@ import { createSplitter, type Format, type Input, openInput } from "./input.ts";
 import type { LineFile } from "./line-file.ts";
 import type { PushState } from "./push-state.ts";
 import { type Retry, sendBatches } from "./send-batches.ts";
+import { SettledCounts } from "./settled-counts.ts";
 import type { Rejection, SourceRecord } from "./source-record.ts";
 import type { Tally } from "./tally.ts";
 
@@ -57,6 +58,7 @@ export async function runPush(options: PushOptions): Promise<boolean> {
   const { files, tally, state, rejectedFile, receiptsFile, open } = options;
   const failed = new AbortController();
   const stop = AbortSignal.any([options.stop, failed.signal]);
+  const settled = new SettledCounts(state?.counts);
   let isAllRead = false;
   let isComplete = false;
 
@@ -73,7 +75,11 @@ export async function runPush(options: PushOptions): Promise<boolean> {
     const { line, endBytes, raw } = source;
     const origin = { input, line, endBytes, raw };
     const encoded = "json" in source ? encodeRecord(source.json, options.defaults) : source.rejection;
-    if (encoded instanceof Uint8Array) return { bytes: encoded, origin };
+    if (encoded instanceof Uint8Array) {
+      settled.sent();
+      return { bytes: encoded, origin };
+    }
+    settled.rejected({ input, endBytes }, encoded.reason);
     reject(origin, encoded);
     return undefined;
   };
@@ -112,20 +118,25 @@ export async function runPush(options: PushOptions): Promise<boolean> {
 
   const onReceipt = async ({ records }: Batch, receipt: Receipt): Promise<void> => {
     tally.receive(receipt);
-    for (const [i, { outcome, reason, field, message }] of receipt.statuses.entries()) {
-      if (outcome === RecordOutcome.REJECTED)
-        reject(records[i]!.origin, { reason: reason as Rejection["reason"], field, message });
+    const { receiptId, accepted, rejected, statuses } = receipt;
+    const rejectedReasons: string[] = [];
+    for (const [i, { outcome, reason, field, message }] of statuses.entries()) {
+      if (outcome !== RecordOutcome.REJECTED) continue;
+      rejectedReasons.push(reason);
+      reject(records[i]!.origin, { reason: reason as Rejection["reason"], field, message });
     }
     const [first, last] = [records[0]!.origin, records.at(-1)!.origin];
     receiptsFile?.write({
-      receiptId: receipt.receiptId,
+      receiptId,
       file: files[first.input]!,
       firstLine: first.line,
       lastLine: last.line,
-      accepted: receipt.accepted,
-      rejected: receipt.rejected,
+      accepted,
+      rejected,
     });
-    await state?.advance({ input: last.input, endBytes: last.endBytes });
+    const position = { input: last.input, endBytes: last.endBytes };
+    settled.settle(position, { receiptId, accepted, rejectedReasons });
+    await state?.advance(position, settled.counts);
   };
 
   const batches = collectBatches(records());

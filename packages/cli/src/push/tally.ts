@@ -1,14 +1,29 @@
 import type { Receipt } from "@chowhound/shared/contracts/chowhound/v1/ingestion_service";
+import type { PushCounts } from "./settled-counts.ts";
 
-/** What has become of the records so far. */
+/** What has become of the records so far, also in earlier runs of a push that goes on. */
 export class Tally {
   /** At the gateway, or, where nothing is sent, found in order. */
   accepted = 0;
   rejected = 0;
-  readonly byReason = new Map<string, number>();
+  readonly byReason: Map<string, number> = new Map();
   firstReceiptId: string | undefined;
   lastReceiptId: string | undefined;
+  /** How many of them in earlier runs. */
+  readonly earlier: { accepted: number; rejected: number };
   readonly #startedMs = performance.now();
+
+  /** @param before what earlier runs have settled */
+  constructor(before?: PushCounts) {
+    if (before !== undefined) {
+      this.accepted = before.accepted;
+      this.byReason = new Map(Object.entries(before.rejectedByReason));
+      this.rejected = [...this.byReason.values()].reduce((sum, count) => sum + count, 0);
+      this.firstReceiptId = before.firstReceiptId;
+      this.lastReceiptId = before.lastReceiptId;
+    }
+    this.earlier = { accepted: this.accepted, rejected: this.rejected };
+  }
 
   reject(reason: string): void {
     this.rejected++;
@@ -26,6 +41,7 @@ export class Tally {
   }
 
   get recordsPerSecond(): number {
-    return (this.accepted + this.rejected) / Math.max(this.seconds, 0.001);
+    const earlier = this.earlier.accepted + this.earlier.rejected;
+    return (this.accepted + this.rejected - earlier) / Math.max(this.seconds, 0.001);
   }
 }

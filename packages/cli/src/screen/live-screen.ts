@@ -1,6 +1,6 @@
 import { styleText } from "node:util";
-import { createLogUpdate } from "log-update";
 import type { AdminProcess } from "../mesh/mesh.ts";
+import { createLiveFrame } from "../output/live-frame.ts";
 import { renderMesh } from "./render-mesh.ts";
 import { watchMesh } from "./watch-mesh.ts";
 
@@ -24,21 +24,20 @@ export function startLiveScreen(options: {
   signal: AbortSignal;
 }): LiveScreen {
   const { output, processes, signal, footer } = options;
-  const draw = createLogUpdate(output);
+  const frame = createLiveFrame(output);
   const show = async (): Promise<void> => {
     for await (const view of watchMesh(processes, signal)) {
       const columns = (output.columns || DEFAULT_SIZE.columns) - 1;
       // A blank line above, the footer below, and the line that the cursor is on.
       const rows = (output.rows || DEFAULT_SIZE.rows) - 3;
       const lines = renderMesh(view, { columns, rows }, (style, text) => styleText(style, text));
-      draw(["", ...lines, styleText("dim", footer.slice(0, columns))].join("\n"));
+      frame.draw(["", ...lines, styleText("dim", footer.slice(0, columns))].join("\n"));
     }
-    draw.clear();
-    draw.done();
+    frame.end();
   };
   const stopped = show();
   return {
-    note: (text) => (signal.aborted ? void output.write(`${text}\n`) : draw.persist(text)),
+    note: (text) => (signal.aborted ? void output.write(`${text}\n`) : frame.note(text)),
     stopped,
   };
 }

@@ -5,7 +5,7 @@ import { pino } from "pino";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, test, vi } from "vitest";
 import { ServiceStatus } from "../runtime/service-status.ts";
 import { Meter } from "../telemetry/meter.ts";
-import { TRACE_HEADER } from "../telemetry/trace-header.ts";
+import { encodeTraceHeader, MAX_TRACED_CALLS, TRACE_HEADER } from "../telemetry/trace-header.ts";
 import { freshPrefix } from "../testing/test-servers.ts";
 import { type Delivery, StageConsumer, type StageConsumerOptions } from "./stage-consumer.ts";
 import { ensureStream, type NatsNames, natsNames, streamEpoch } from "./topology.ts";
@@ -84,7 +84,13 @@ describe("in quiet", () => {
   test("delivers messages with any headers, and traces only what a trace header names", async () => {
     await ensureStream(nc, names, "raw", streamOptions);
     const traced = headers();
-    traced.set(TRACE_HEADER, "0=00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
+    const context = {
+      traceId: "4bf92f3577b34da6a3ce929d0e0e4736",
+      spanId: "00f067aa0ba902b7",
+      traceFlags: 1,
+    };
+    const calls = Array.from({ length: MAX_TRACED_CALLS }, (_, call) => [call, context] as const);
+    traced.set(TRACE_HEADER, encodeTraceHeader(new Map(calls), Number.POSITIVE_INFINITY)!);
     const nonsense = headers();
     nonsense.set(TRACE_HEADER, "nonsense");
     const malformed = headers();
@@ -93,7 +99,11 @@ describe("in quiet", () => {
       await jetstream(nc).publish(names.subject("raw", 0), "message", { headers: each });
     await startConsumer();
     await vi.waitFor(() => expect(received).toHaveLength(3), 5_000);
-    expect(received.map(({ trace }) => trace !== undefined)).toEqual([false, false, true]);
+    expect(received.map(({ trace }) => trace?.callContexts.length)).toEqual([
+      undefined,
+      undefined,
+      MAX_TRACED_CALLS,
+    ]);
   });
 
   test("delivers every message once and empties the stream", async () => {

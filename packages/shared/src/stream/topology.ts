@@ -45,6 +45,14 @@ export function maxMessageBytes(nc: NatsConnection): number {
   return (nc.info?.max_payload ?? 1024 * 1024) - 4096;
 }
 
+/** What it takes to wrap a message that is no batch, at most. */
+const WRAPPING_BYTES = 4096;
+
+/** The largest message RAW takes: whatever is in it can be passed on as a dead record. */
+export function maxRawMessageBytes(nc: NatsConnection): number {
+  return maxMessageBytes(nc) - WRAPPING_BYTES;
+}
+
 /**
  * Makes sure that a stream exists as designed: work queue, on disk, refusing what doesn't fit. Any number of processes
  * may call it at once. Takes over a changed size, except one below what the stream holds.
@@ -63,7 +71,7 @@ export async function ensureStream(
     storage: StorageType.File,
     discard: DiscardPolicy.New,
     max_bytes: options.maxBytes,
-    max_msg_size: maxMessageBytes(nc),
+    max_msg_size: role === "raw" ? maxRawMessageBytes(nc) : maxMessageBytes(nc),
     num_replicas: options.replicas,
     duplicate_window: nanos(1_000),
   };

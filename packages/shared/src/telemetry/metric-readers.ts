@@ -8,6 +8,7 @@ import {
 } from "@opentelemetry/sdk-metrics";
 import type { Meter } from "./meter.ts";
 import { createMetricProducer } from "./metric-producer.ts";
+import { otlpProtocol, positiveNumber } from "./otlp-settings.ts";
 
 const INTERVAL_MS = 60_000;
 const TIMEOUT_MS = 30_000;
@@ -17,12 +18,10 @@ export async function createOtlpReader(
   meter: Meter,
   env: Readonly<Record<string, string | undefined>>,
 ): Promise<MetricReader> {
-  const exportIntervalMillis = positive(env.OTEL_METRIC_EXPORT_INTERVAL) ?? INTERVAL_MS;
-  const exportTimeoutMillis = positive(env.OTEL_METRIC_EXPORT_TIMEOUT) ?? TIMEOUT_MS;
+  const exportIntervalMillis = positiveNumber(env, "OTEL_METRIC_EXPORT_INTERVAL") ?? INTERVAL_MS;
+  const exportTimeoutMillis = positiveNumber(env, "OTEL_METRIC_EXPORT_TIMEOUT") ?? TIMEOUT_MS;
   return new PeriodicExportingMetricReader({
-    exporter: await createOtlpExporter(
-      env.OTEL_EXPORTER_OTLP_METRICS_PROTOCOL || env.OTEL_EXPORTER_OTLP_PROTOCOL || "http/protobuf",
-    ),
+    exporter: await createOtlpExporter(otlpProtocol(env, "METRICS")),
     exportIntervalMillis,
     exportTimeoutMillis: Math.min(exportTimeoutMillis, exportIntervalMillis),
     metricProducers: [createMetricProducer(meter, "opentelemetry")],
@@ -39,11 +38,6 @@ async function createOtlpExporter(protocol: string): Promise<PushMetricExporter>
     default:
       return new (await import("@opentelemetry/exporter-metrics-otlp-proto")).OTLPMetricExporter();
   }
-}
-
-function positive(text: string | undefined): number | undefined {
-  const value = Number(text);
-  return value > 0 ? value : undefined;
 }
 
 /** Metrics for Prometheus to scrape. */

@@ -174,9 +174,9 @@ export const METRICS = {
     kind: "counter",
     unit: "{rewind}",
     description:
-      "Times a stream was found at a lower number than it had given out: restored from an older copy. For RAW also told by the books. The log names the stream",
+      "Times a stream was found at a lower number than it had given out: restored from an older copy. For RAW also told by the books and by what gateways had acknowledged. The log names the stream",
     attributes: {},
-    services: STAGES,
+    services: ["gateway", ...STAGES],
   },
   "chowhound.nats.reconnects": {
     kind: "counter",
@@ -344,6 +344,14 @@ export const METRICS = {
       "db.client.connection.state": ["used", "idle"],
     },
     services: ["store"],
+  },
+  "chowhound.spans.lost": {
+    kind: "counter",
+    unit: "{span}",
+    description:
+      "Recorded spans that reached no collector: the queue had no room for them, or they could not be sent",
+    attributes: { "chowhound.reason": ["queue_full", "not_sent"] },
+    services: EVERY,
   },
   "chowhound.service.state": {
     kind: "gauge",

@@ -2,6 +2,7 @@ import { hostname } from "node:os";
 import { DiagLogLevel, diag } from "@opentelemetry/api";
 import type { MetricReader } from "@opentelemetry/sdk-metrics";
 import { NodeSDK, resources } from "@opentelemetry/sdk-node";
+import type { SpanProcessor } from "@opentelemetry/sdk-trace";
 import {
   ATTR_SERVICE_INSTANCE_ID,
   ATTR_SERVICE_NAME,
@@ -19,18 +20,21 @@ export interface ProcessIdentity {
   instanceId: string;
 }
 
+/** A batch links each of its sampled calls, a group of batches all of theirs. Beyond the limit, the SDK lets go of the first. */
+const MAX_LINKS = 10_000;
+
 /**
- * Starts OpenTelemetry's SDK with nothing but traces, where `traceRatio` is given, and the metrics of `metricReaders`.
- * Where traces go, and in which form, its own variables say (`OTEL_EXPORTER_OTLP_*`, `OTEL_BSP_*`). Only
+ * Starts OpenTelemetry's SDK with nothing but `traces`, where they are given, and the metrics of `metricReaders`. Only
  * `start-telemetry.ts` imports this, and only where something is exported.
  */
 export function startNodeSdk(options: {
   identity: ProcessIdentity;
-  traceRatio: number | undefined;
+  /** What is recorded, from 0 to 1, and where it goes. */
+  traces: { ratio: number; spanProcessor: SpanProcessor } | undefined;
   metricReaders: MetricReader[];
   log: Logger;
 }): NodeSDK {
-  const { identity, traceRatio, metricReaders, log } = options;
+  const { identity, traces, metricReaders, log } = options;
   const report = (message: string): void => log.warn({ why: plainMessage(message) }, "telemetry");
   diag.setLogger(
     { error: report, warn: report, info: () => {}, debug: () => {}, verbose: () => {} },
@@ -48,7 +52,9 @@ export function startNodeSdk(options: {
     ),
     // The environment may add to it or change it; the command line stays out.
     resourceDetectors: [resources.envDetector],
-    ...(traceRatio === undefined ? { spanProcessors: [] } : { sampler: createCallSampler(traceRatio) }),
+    spanProcessors: traces === undefined ? [] : [traces.spanProcessor],
+    ...(traces !== undefined && { sampler: createCallSampler(traces.ratio) }),
+    spanLimits: { linkCountLimit: MAX_LINKS },
     textMapPropagator: null,
     instrumentations: [],
     metricReaders,

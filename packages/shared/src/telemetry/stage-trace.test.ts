@@ -1,10 +1,10 @@
-import { SpanStatusCode, trace } from "@opentelemetry/api";
+import { SpanStatusCode, TraceFlags, trace } from "@opentelemetry/api";
 import { tracing } from "@opentelemetry/sdk-node";
 import { beforeEach, describe, expect, it } from "vitest";
 import { sampleBatch } from "../testing/sample-batches.ts";
 import { createCallSampler } from "./call-sampler.ts";
 import { startStageTrace } from "./stage-trace.ts";
-import { decodeTraceHeader, TRACE_HEADER } from "./trace-header.ts";
+import { decodeTraceHeader, encodeTraceHeader, TRACE_HEADER } from "./trace-header.ts";
 import { startWriteTrace } from "./write-trace.ts";
 
 const exporter = new tracing.InMemorySpanExporter();
@@ -17,15 +17,21 @@ trace.setGlobalTracerProvider(
 beforeEach(() => exporter.reset());
 
 const traceIdOf = (call: number) => `${call + 1}`.repeat(32);
-const headerOf = (...calls: number[]) =>
-  calls.map((call) => `${call}=00-${traceIdOf(call)}-00f067aa0ba902b7-01`).join(",");
+const headerOf = (...calls: number[]) => headerWith(TraceFlags.SAMPLED, ...calls);
+const headerWith = (traceFlags: TraceFlags, ...calls: number[]) =>
+  encodeTraceHeader(
+    new Map(
+      calls.map((call) => [call, { traceId: traceIdOf(call), spanId: "00f067aa0ba902b7", traceFlags }]),
+    ),
+    1_000,
+  )!;
 const named = (name: string) => exporter.getFinishedSpans().filter((span) => span.name === name);
 
 describe("the trace of a stage", () => {
   it("is none, and nothing is recorded, for a message without sampled calls", () => {
     expect(startStageTrace(undefined, "s", 1)).toBeUndefined();
     expect(startStageTrace("", "s", 1)).toBeUndefined();
-    expect(startStageTrace(headerOf(0).replace(/01$/, "00"), "s", 1)).toBeUndefined();
+    expect(startStageTrace(headerWith(TraceFlags.NONE, 0), "s", 1)).toBeUndefined();
     expect(startWriteTrace([undefined, undefined])).toBeUndefined();
     expect(exporter.getFinishedSpans()).toEqual([]);
   });

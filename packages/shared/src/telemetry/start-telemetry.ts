@@ -24,23 +24,29 @@ export async function startTelemetry(
   const metricsEndpoint = metricsExporter === "none" ? "" : otlpMetricsEndpoint || otlpEndpoint;
   if (tracesEndpoint === "" && metricsEndpoint === "" && metricsPort === "off") return OFF;
 
-  const [{ startNodeSdk }, { createOtlpReader, openPrometheusEndpoint }] = await Promise.all([
-    import("./node-sdk.ts"),
-    import("./metric-readers.ts"),
-  ]);
+  const [{ startNodeSdk }, { createOtlpReader, openPrometheusEndpoint }, { createSpanProcessor }] =
+    await Promise.all([
+      import("./node-sdk.ts"),
+      import("./metric-readers.ts"),
+      import("./span-processor.ts"),
+    ]);
   const prometheus =
     metricsPort === "off"
       ? undefined
       : await openPrometheusEndpoint(meter, { host: metricsHost, port: metricsPort });
   const otlpReader = metricsEndpoint === "" ? undefined : await createOtlpReader(meter, process.env);
-  const traceRatio = tracesEndpoint === "" ? undefined : config.traceRatio;
+  const { traceRatio } = config;
+  const traces =
+    tracesEndpoint === ""
+      ? undefined
+      : { ratio: traceRatio, spanProcessor: await createSpanProcessor(meter, process.env) };
   const sdk = startNodeSdk({
     identity,
-    traceRatio,
+    traces,
     metricReaders: [prometheus?.reader, otlpReader].filter((reader) => reader !== undefined),
     log,
   });
-  if (traceRatio !== undefined) log.info({ endpoint: new URL(tracesEndpoint).host, traceRatio }, "tracing");
+  if (traces !== undefined) log.info({ endpoint: new URL(tracesEndpoint).host, traceRatio }, "tracing");
   if (otlpReader !== undefined) log.info({ endpoint: new URL(metricsEndpoint).host }, "sending metrics");
   if (prometheus !== undefined) log.info({ url: prometheus.url }, "showing metrics");
   return {
