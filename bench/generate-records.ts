@@ -13,10 +13,17 @@ export type RecordInit = MessageInitShape<typeof IngestionDataSchema>;
 
 const LARGE_BYTES = 64 * 1024;
 const SOURCES = 10;
-const WORDS =
-  "amber bridge carbon delta ember forest granite harbor island juniper kernel lantern meadow nickel orchard prairie quartz river saddle timber".split(
-    " ",
-  );
+/** So many that a batch compresses as English text does, about 3:1, and not as a list of a few words would. */
+const WORD_COUNT = 8192;
+const FIRST_SYLLABLES = "am ber car del em for gra har is jun ker lan mea nic or prai quar riv sad tim".split(
+  " ",
+);
+const LAST_SYLLABLES = "age dow el er est ge ie in ite land let lor mond on per row tern ton ver y".split(
+  " ",
+);
+const WORDS = Array.from({ length: WORD_COUNT }, (_, number) => wordOf(number));
+/** In a text. */
+const TEXT_WORDS = 27;
 const FIRST_CREATED_MS = Date.UTC(2026, 0, 1);
 const DAY_MS = 24 * 3600_000;
 
@@ -73,8 +80,8 @@ export function benchRecord(number: number, revision: number): RecordInit {
   const random = mulberry32(number);
   const createdMs = FIRST_CREATED_MS + number;
   const uuid = uuidV7(createdMs, random);
-  const word = (): string => WORDS[random() % WORDS.length]!;
-  const text = Array.from({ length: 32 }, word).join(" ");
+  const word = (): string => WORDS[random() % WORD_COUNT]!;
+  const text = Array.from({ length: TEXT_WORDS }, word).join(" ");
   return {
     uuid,
     sourceType: "bench-document",
@@ -94,6 +101,15 @@ export function benchRecord(number: number, revision: number): RecordInit {
 export function largeRecord(number: number): RecordInit {
   const record = benchRecord(number, 0);
   return { ...record, data: record.data!.padEnd(LARGE_BYTES, ` ${record.data}`) };
+}
+
+/** Two or three syllables, for each number others. */
+function wordOf(number: number): string {
+  const first = FIRST_SYLLABLES[number % FIRST_SYLLABLES.length]!;
+  const rest = Math.floor(number / FIRST_SYLLABLES.length);
+  const last = LAST_SYLLABLES[rest % LAST_SYLLABLES.length]!;
+  const middle = Math.floor(rest / LAST_SYLLABLES.length);
+  return first + (middle === 0 ? "" : FIRST_SYLLABLES[middle - 1]!) + last;
 }
 
 function uuidV7(timeMs: number, random: () => number): string {

@@ -18,7 +18,7 @@ const PIPELINES = {
   "map (an expression into metadata)": `[{ map: { metadata.label: 'metadata.title + "@" + lang' } }]`,
   derive_identity: "[{ derive_identity: { from: [metadata.title, source_id] } }]",
   "redact (look for e-mail addresses in data)": "[{ redact: { detect: [email], in: [data] } }]",
-  "detect_language (of a text of 32 words)": '[{ set: { values: { lang: "" } } }, { detect_language: {} }]',
+  "detect_language (of a text of 27 words)": '[{ set: { values: { lang: "" } } }, { detect_language: {} }]',
 };
 
 /** What one step of a pipeline costs a record, with the reading of what it needs and the writing of what it changed. */
