@@ -41,6 +41,10 @@ export class PostgresSink implements IngestionSink {
     return new PostgresWriter({ ...this.#options, lane });
   }
 
+  readConnections(): { used: number; idle: number; waiting: number } {
+    return this.reader.connections;
+  }
+
   async confirm(
     batchIds: readonly Uint8Array[],
     bookedUnder: string,
