@@ -1,6 +1,6 @@
 import { defineConfig } from "vitest/config";
 
-const everywhere = ["packages", "services", "e2e", "bench", "deploy", "examples"];
+const everywhere = ["packages", "services", "e2e", "bench", "deploy", "examples", "tools"];
 const exclude = ["**/node_modules/**", "**/gen/**"];
 const SERVER_TESTS = ["integration", "e2e"];
 

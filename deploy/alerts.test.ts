@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
@@ -11,8 +12,13 @@ interface Rule {
   annotations: Record<string, string>;
 }
 
-const file = join(import.meta.dirname, "prometheus/alerts.yml");
-const { groups } = parse(readFileSync(file, "utf8")) as { groups: { rules: Rule[] }[] };
+interface AlertTest {
+  alert_rule_test: { alertname: string; exp_alerts: unknown[] }[];
+}
+
+const folder = join(import.meta.dirname, "prometheus");
+const read = (file: string): unknown => parse(readFileSync(join(folder, file), "utf8"));
+const { groups } = read("alerts.yml") as { groups: { rules: Rule[] }[] };
 const rules = groups.flatMap((group) => group.rules);
 const named = rules.map((rule) => [rule.alert, rule] as const);
 
@@ -31,3 +37,29 @@ test.each(named)("%s says how bad it is, what it means and what to do", (_, { la
   expect(["critical", "warning"]).toContain(labels.severity);
   for (const name of ["summary", "description", "action"]) expect(annotations[name], name).toMatch(/\S/);
 });
+
+test("of each alert a test for promtool shows that it fires, and that it doesn't when nothing is wrong", () => {
+  const { tests } = read("alerts.test.yml") as { tests: AlertTest[] };
+  const shown = (fires: boolean) =>
+    new Set(
+      tests
+        .flatMap((each) => each.alert_rule_test)
+        .filter(({ exp_alerts }) => exp_alerts.length > 0 === fires)
+        .map(({ alertname }) => alertname),
+    );
+  const names = rules.map(({ alert }) => alert).sort();
+  expect([...shown(true)].sort()).toEqual(names);
+  expect([...shown(false)].sort()).toEqual(names);
+});
+
+const hasPromtool = spawnSync("promtool", ["--version"]).status === 0;
+test.skipIf(!hasPromtool)(
+  "promtool runs these tests; `npm run e2e:compose` does where it isn't installed",
+  () => {
+    const { status, stdout, stderr } = spawnSync("promtool", ["test", "rules", "alerts.test.yml"], {
+      cwd: folder,
+      encoding: "utf8",
+    });
+    expect([status, `${stdout}${stderr}`]).toEqual([0, expect.stringContaining("SUCCESS")]);
+  },
+);

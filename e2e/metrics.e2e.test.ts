@@ -5,6 +5,7 @@ import { createGrpcClient } from "@chowhound/local/grpc-client";
 import { AdminService } from "@chowhound/shared/contracts/chowhound/v1/admin_service";
 import { DeadLetterService } from "@chowhound/shared/contracts/chowhound/v1/dead_letter_service";
 import { IngestionService } from "@chowhound/shared/contracts/chowhound/v1/ingestion_service";
+import { QueryService } from "@chowhound/shared/contracts/chowhound/v1/query_service";
 import { natsNames } from "@chowhound/shared/stream/topology";
 import {
   definitionOf,
@@ -54,6 +55,7 @@ beforeAll(async () => {
     // Acknowledgements follow the commits; lag is looked up every two seconds at most.
     for (const stage of ["enricher", "dedup", "store"] as const)
       expect(total("chowhound_lag_unacknowledged", all.get(stage)!)).toBe(0);
+    expect(total("chowhound_dead_letters_open", all.get("store")!)).toBe(1);
     return all;
   }, WAIT);
 }, 120_000);
@@ -283,7 +285,37 @@ describe("the figures", () => {
     expect(writes).toBeGreaterThanOrEqual(1);
     expect(writes).toBeLessThanOrEqual(6);
     expect(shown("store", "db_client_operation_duration_seconds_count")).toBe(writes);
-    expect(shown("store", "db_client_connection_count")).toBe(2);
+    const pool = "db_client_connection_pool_name";
+    expect(shown("store", "db_client_connection_count", { [pool]: "writers" })).toBe(2);
+    expect(shown("store", "db_client_connection_pending_requests", { [pool]: "readers" })).toBe(0);
+  });
+
+  it("of the connections that answer queries appear with the first query", async () => {
+    const transport = createGrpcTransport({ baseUrl: `http://${mesh.endpoints.grpc}` });
+    const headers = { authorization: `Bearer ${mesh.endpoints.key}` };
+    await createClient(QueryService, transport).listRecords({}, { headers });
+    await vi.waitFor(async () => {
+      const labels = { db_client_connection_pool_name: "readers", db_client_connection_state: "idle" };
+      expect(total("db_client_connection_count", await scrape("store"), labels)).toBe(1);
+    }, WAIT);
+  });
+
+  it("of open dead letters are those that nobody has settled", async () => {
+    await vi.waitFor(async () => {
+      const samples = await scrape("store");
+      expect(total("chowhound_dead_letters_open", samples, { chowhound_tenant_id: "local" })).toBe(1);
+      expect(total("chowhound_dead_letters_open", samples)).toBe(1);
+    }, WAIT);
+  });
+
+  it("of a stream say how full it is", async () => {
+    for (const [stage, stream] of Object.entries({ enricher: "raw", dedup: "enriched", store: "unique" })) {
+      const labels = { messaging_destination_name: `chowhound-${stream}` };
+      expect(shown(stage as ServiceName, "chowhound_stream_fill_ratio", labels)).toBe(0);
+      expect(
+        scraped.get(stage as ServiceName)!.filter(({ name }) => name === "chowhound_stream_fill_ratio"),
+      ).toHaveLength(1);
+    }
   });
 
   it("of lag are back to 0, and grow while a stage is paused", async () => {
@@ -301,6 +333,7 @@ describe("the figures", () => {
         const samples = await scrape("store");
         expect([lag(samples, "batches"), lag(samples, "records")]).toEqual([1, 1]);
         expect(lag(samples, "age_seconds")).toBeGreaterThan(1);
+        expect(total("chowhound_stream_fill_ratio", samples)).toBeGreaterThan(0);
         expect(total("chowhound_service_state", samples, { chowhound_state: "paused" })).toBe(1);
       }, WAIT);
       const [status] = (await client.calls.getStatus({})).lag;

@@ -73,10 +73,6 @@ describe("what README.md tells to type", () => {
     }
   });
 
-  it("has no links to files that are not there", () => {
-    for (const [, path] of readme.matchAll(/\]\((?!https?:)([^)#]+)/g)) checkFile(path);
-  });
-
   function checkNpm([verb, name]: readonly string[], scripts: Record<string, string>): void {
     if (verb === "ci") return;
     expect(Object.keys(scripts)).toContain(verb === "run" ? name : verb);

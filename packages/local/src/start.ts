@@ -47,7 +47,7 @@ async function start(options: StartOptions): Promise<number> {
   );
 
   if (options.live && process.stdout.isTTY === true)
-    screen = await showMesh(mesh.endpoints.admin, { output: process.stdout, signal });
+    screen = showMesh(mesh.endpoints.admin, { output: process.stdout, signal });
 
   await aborted(signal);
   await screen?.stopped;

@@ -74,6 +74,8 @@ export interface DeadLetterArchive {
   get(id: LetterId): Promise<WholeLetter | undefined>;
   /** How many are open, and what time it is by the sink's clock. */
   countOpen(filter: LetterFilter): Promise<{ count: number; now: string }>;
+  /** How many are open by tenant, looking at so many of all at most. */
+  countOpenByTenant(limit: number): Promise<{ tenantId: string; count: number }[]>;
   /** Open letters with their records behind `after` in their order. */
   openPage(
     filter: LetterFilter,

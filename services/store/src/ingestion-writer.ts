@@ -94,6 +94,8 @@ export interface IngestionSink {
   durability?(): Promise<SinkDurability>;
   /** Reads landed records back. A sink may leave it out; then QueryService has no answers. */
   readonly reader?: RecordReader;
+  /** Connections that answer queries, and queries that wait for one; for metrics. A sink may leave it out. */
+  readConnections?(): { used: number; idle: number; waiting: number };
   /** Its dead letters. A sink may leave it out; then DeadLetterService is not served. */
   readonly deadLetters?: DeadLetterArchive;
   /** Its books. A sink may leave it out; then AuditService is not served, and invoices are kept for ever. */

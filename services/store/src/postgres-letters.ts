@@ -91,6 +91,16 @@ export class PostgresLetters implements DeadLetterArchive {
     });
   }
 
+  countOpenByTenant(limit: number): Promise<{ tenantId: string; count: number }[]> {
+    return this.#use(async (client) => {
+      const { rows } = await client.query<{ tenantId: string; count: number }>(
+        `select tenant_id as "tenantId", count(*)::integer as count
+         from (select tenant_id from dead_letters where state = 'open' limit ${limit}) as open group by 1`,
+      );
+      return rows;
+    });
+  }
+
   openPage(
     filter: LetterFilter,
     { after, limits }: { after: LetterPlace | undefined; limits: PageLimits },

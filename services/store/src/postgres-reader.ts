@@ -35,6 +35,11 @@ export class PostgresReader implements RecordReader {
     this.fates = new PostgresFates(this.#pool);
   }
 
+  /** Of its pool. */
+  get connections(): ReadPool["connections"] {
+    return this.#pool.connections;
+  }
+
   async getRecord(tenantId: string, request: GetRecordRequest, maxBytes: number): Promise<Uint8Array> {
     const sql = selectOne(tenantId, request);
     const [row] = await this.#pool.read((run) => run<LandedRow>(sql));

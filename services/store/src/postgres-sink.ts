@@ -41,6 +41,10 @@ export class PostgresSink implements IngestionSink {
     return new PostgresWriter({ ...this.#options, lane });
   }
 
+  readConnections(): { used: number; idle: number; waiting: number } {
+    return this.reader.connections;
+  }
+
   async confirm(batches: readonly ReportedBatch[]): Promise<{ generation: string; allBooked: boolean }> {
     const { generation, booked } = await this.#ask<{ generation: string; booked: number }>({
       name: "confirm",

@@ -73,6 +73,12 @@ export class ReadPool {
     }
   }
 
+  /** Those that are open, and the questions that wait for one. */
+  get connections(): { used: number; idle: number; waiting: number } {
+    const { totalCount, idleCount, waitingCount } = this.#pool;
+    return { used: totalCount - idleCount, idle: idleCount, waiting: waitingCount };
+  }
+
   async close(): Promise<void> {
     await this.#pool.end();
   }

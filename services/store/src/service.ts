@@ -24,6 +24,8 @@ import { probeSink } from "./probe-sink.ts";
 import { answerQueries, type QueryResponder } from "./query-responder.ts";
 import { createReplay } from "./replay.ts";
 import { watchForRewind } from "./rewind-watch.ts";
+import { showConnections } from "./show-connections.ts";
+import { showOpenLetters } from "./show-open-letters.ts";
 import { showVerdicts } from "./show-verdicts.ts";
 import { SinkHealth } from "./sink-health.ts";
 import { WriteLanes } from "./write-lanes.ts";
@@ -73,19 +75,15 @@ export function createStore(
     },
   });
 
-  meter.onCollect(() => {
-    const count = (state: "used" | "idle", connections: number): void =>
-      meter.set("db.client.connection.count", connections, {
-        "db.client.connection.pool.name": "writers",
-        "db.client.connection.state": state,
-      });
-    count("used", lanes.busy);
-    count("idle", writers.length - lanes.busy);
+  showConnections(meter, {
+    writers: () => ({ used: lanes.busy, idle: writers.length - lanes.busy }),
+    readers: sink.readConnections?.bind(sink),
   });
 
   const adminServices: ExtraService[] = [];
   if (sink.deadLetters !== undefined) {
     const archive = sink.deadLetters;
+    showOpenLetters(meter, archive);
     const replay = createReplay({ archive, nc: () => nc, names, meter, log, signal });
     adminServices.push(createDeadLetterService(archive, replay, log));
   }

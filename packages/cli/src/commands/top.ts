@@ -14,13 +14,13 @@ export const command = defineCommand({
     ["chow top --json | jq '.verdicts.stored'", "A line of JSON every second"],
   ],
   run: async (args, cli) => {
-    const processes = await cli.mesh.processes();
+    const find = () => cli.mesh.processes();
     if (!args.once && !cli.out.json) {
       if (!cli.out.isTty)
         throw new UsageError("chow top draws on a terminal; give --once or --json for anything else");
       const ended = endOnKey(cli);
       try {
-        await startLiveScreen({ processes, output: cli.out.stdout, footer: "q ends", signal: ended.signal })
+        await startLiveScreen({ find, output: cli.out.stdout, footer: "q ends", signal: ended.signal })
           .stopped;
       } finally {
         ended.release();
@@ -28,7 +28,7 @@ export const command = defineCommand({
       return undefined;
     }
     let count = 0;
-    for await (const view of watchMesh(processes, cli.signal)) {
+    for await (const view of watchMesh(find, cli.signal)) {
       // Rates take two looks.
       if (args.once && ++count < 2) continue;
       if (cli.out.json) await cli.out.event(toJson(view));

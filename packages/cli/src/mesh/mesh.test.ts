@@ -32,6 +32,14 @@ test("a host name stands for a process per address, in the order in which a reco
   expect(await mesh.services()).toEqual(["store", "dedup"]);
 });
 
+test("replicas are looked up each time", async () => {
+  const names = { store: ["10.0.0.2"] };
+  const mesh = meshWith("store=store:9090", names);
+  expect(await processesOf(mesh)).toEqual(["store 10.0.0.2:9090"]);
+  names.store = ["10.0.0.2", "10.0.0.3"];
+  expect(await processesOf(mesh)).toEqual(["store 10.0.0.2:9090", "store 10.0.0.3:9090"]);
+});
+
 test("the IPv4 and IPv6 addresses of a name are of the same processes", async () => {
   const names = { both: ["::1", "127.0.0.1"], six: ["fd00::2", "fd00::3"] };
   expect(await processesOf(meshWith("store=both:1", names))).toEqual(["store 127.0.0.1:1"]);

@@ -29,7 +29,7 @@ export interface Mesh {
   gatewayAddress(): Promise<{ url: string; key: string }>;
   /**
    * The processes of these services, or of all, in the order in which a record passes them. A host name stands for one
-   * process per address.
+   * process per address, which are looked up each time.
    *
    * @throws {UsageError} for a service without a known admin port @throws {CliError} where none is known at all
    */
@@ -73,6 +73,8 @@ export function createMesh(
       );
     return { url: gateway.value, key: key.value, from: gateway.from };
   };
+  /** By their URLs: who asks for the processes again talks to those it knows on. */
+  const adminConnections = new Map<string, Promise<Connection>>();
   // Not before it is needed: loading it takes as long as the rest.
   const connect = async (options: ConnectionOptions): Promise<Connection> =>
     (await import("./connection.ts")).openConnection(options);
@@ -99,12 +101,12 @@ export function createMesh(
       targets.sort((a, b) => rank(a.service) - rank(b.service));
       return Promise.all(
         targets.map(async ({ service, url, serverName }) => {
-          const connection = await connect({
-            url,
-            ...(serverName !== undefined && { serverName }),
-            from: admin.from,
-            signal,
-          });
+          const key = `${url} ${serverName ?? ""}`;
+          const connecting =
+            adminConnections.get(key) ??
+            connect({ url, ...(serverName !== undefined && { serverName }), from: admin.from, signal });
+          adminConnections.set(key, connecting);
+          const connection = await connecting;
           return { service, address: new URL(url).host, client: (desc) => connection.client(desc) };
         }),
       );

@@ -16,17 +16,18 @@ export interface LiveScreen {
 const DEFAULT_SIZE = { columns: 80, rows: 24 };
 
 export function startLiveScreen(options: {
-  processes: readonly AdminProcess[];
+  /** As that of `watchMesh`. */
+  find(): Promise<readonly AdminProcess[]>;
   output: NodeJS.WritableStream & { columns?: number; rows?: number };
   /** Shown under the view. */
   footer: string;
   /** Aborted: the view goes away. */
   signal: AbortSignal;
 }): LiveScreen {
-  const { output, processes, signal, footer } = options;
+  const { output, find, signal, footer } = options;
   const frame = createLiveFrame(output);
   const show = async (): Promise<void> => {
-    for await (const view of watchMesh(processes, signal)) {
+    for await (const view of watchMesh(find, signal)) {
       const columns = (output.columns || DEFAULT_SIZE.columns) - 1;
       // A blank line above, the footer below, and the line that the cursor is on.
       const rows = (output.rows || DEFAULT_SIZE.rows) - 3;

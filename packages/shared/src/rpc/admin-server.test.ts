@@ -187,6 +187,7 @@ describe("GetStatus", () => {
         unacknowledgedBatches: 2,
         pendingRecordsEstimate: 18,
         oldestAgeMs: 1_500,
+        streamFill: 0.5,
       },
     ];
     const answer = await getStatus();

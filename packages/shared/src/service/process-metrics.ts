@@ -67,6 +67,7 @@ function showLag(meter: Meter, lags: readonly ConsumerLag[]): void {
     "chowhound.lag.records",
     "chowhound.lag.unacknowledged",
     "chowhound.lag.age",
+    "chowhound.stream.fill",
   ] as const;
   for (const name of names) meter.clear(name);
   for (const lag of lags) {
@@ -78,5 +79,6 @@ function showLag(meter: Meter, lags: readonly ConsumerLag[]): void {
     meter.set("chowhound.lag.records", lag.pendingRecordsEstimate, attributes);
     meter.set("chowhound.lag.unacknowledged", lag.unacknowledgedBatches, attributes);
     meter.set("chowhound.lag.age", (lag.oldestAgeMs ?? 0) / 1000, attributes);
+    meter.set("chowhound.stream.fill", lag.streamFill, { "messaging.destination.name": lag.stream });
   }
 }

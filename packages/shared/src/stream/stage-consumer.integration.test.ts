@@ -133,6 +133,7 @@ describe("in quiet", () => {
         unacknowledgedBatches: 0,
         pendingRecordsEstimate: 0,
         oldestAgeMs: undefined,
+        streamFill: 0,
       },
     ]);
   });
@@ -169,7 +170,9 @@ describe("in quiet", () => {
         pendingRecordsEstimate: 180,
       }),
     );
-    const { oldestAgeMs } = (await consumer.lag())[0]!;
+    const { oldestAgeMs, streamFill } = (await consumer.lag())[0]!;
+    expect(streamFill).toBeGreaterThan(0);
+    expect(streamFill).toBeLessThan(0.01);
     await sleep(100);
     expect((await consumer.lag())[0]!.oldestAgeMs).toBeGreaterThanOrEqual(oldestAgeMs! + 100);
   });

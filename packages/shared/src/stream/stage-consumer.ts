@@ -40,6 +40,8 @@ export interface ConsumerLag {
   pendingRecordsEstimate: number;
   /** How long the oldest batch in the stream has been there; undefined where there is none. */
   oldestAgeMs: number | undefined;
+  /** The stream's bytes as a share of those at which it takes no more. */
+  streamFill: number;
 }
 
 /** One message, held until exactly one of `ack` and `giveBack` is called. */
@@ -160,7 +162,7 @@ export class StageConsumer {
     const { nc, names, stream, stage, meter } = this.#options;
     const jsm = await jetstreamManager(nc, { checkAPI: false });
     const name = names.stream(stream);
-    const [{ state }, info] = await Promise.all([
+    const [{ state, config }, info] = await Promise.all([
       jsm.streams.info(name),
       jsm.consumers.info(name, this.#durable),
     ]);
@@ -174,6 +176,7 @@ export class StageConsumer {
         pendingRecordsEstimate: Math.round(info.num_pending * meter.recordsPerBatch),
         // The clocks of server and process may differ.
         oldestAgeMs: state.messages === 0 ? undefined : Math.max(0, Date.now() - Date.parse(state.first_ts)),
+        streamFill: state.bytes / config.max_bytes,
       },
     ];
   }

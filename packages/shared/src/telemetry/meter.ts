@@ -126,6 +126,15 @@ export class Meter {
     this.#families.get(name)!.series.clear();
   }
 
+  /** Sets a gauge anew: what is not among these is gone, and what counts together, as tenants beyond the bound do, is added up. */
+  replace<Name extends GaugeName>(
+    name: Name,
+    series: readonly { value: number; attributes: AttributesOf<Name> & Readonly<Record<string, string>> }[],
+  ): void {
+    this.clear(name);
+    for (const { value, attributes } of series) (this.#series(name, attributes).value as number) += value;
+  }
+
   /** The sum of a counter or gauge over its series that have these attributes. */
   total<Name extends CounterName | GaugeName>(name: Name, having: Partial<AttributesOf<Name>> = {}): number {
     let sum = 0;

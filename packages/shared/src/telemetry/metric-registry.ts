@@ -155,6 +155,14 @@ export const METRICS = {
     attributes: CONSUMER,
     services: STAGES,
   },
+  "chowhound.stream.fill": {
+    kind: "gauge",
+    unit: "1",
+    description:
+      "How full the stream is that the stage takes from: its bytes as a share of its max_bytes. At 1 it takes no more, and calls are refused",
+    attributes: { "messaging.destination.name": "open" },
+    services: STAGES,
+  },
   "chowhound.redeliveries": {
     kind: "counter",
     unit: "{delivery}",
@@ -296,6 +304,14 @@ export const METRICS = {
     attributes: { "chowhound.stage": ["enricher", "store"], "chowhound.reason": DEAD_REASONS },
     services: ["store"],
   },
+  "chowhound.dead_letters.open": {
+    kind: "gauge",
+    unit: "{record}",
+    description:
+      "Dead letters that wait to be replayed or given up, looked up every ten seconds; every replica shows the same. Counted up to 50,000 of all tenants",
+    attributes: { [TENANT]: "open" },
+    services: ["store"],
+  },
   "chowhound.batches.already_booked": {
     kind: "counter",
     unit: "{batch}",
@@ -338,11 +354,19 @@ export const METRICS = {
   "db.client.connection.count": {
     kind: "gauge",
     unit: "{connection}",
-    description: "The connections that write to the database, one a writer, by whether it is writing",
+    description:
+      "Connections to the database: those that write, one a writer, and those that answer queries, opened when they are needed, by whether they are at work",
     attributes: {
-      "db.client.connection.pool.name": ["writers"],
+      "db.client.connection.pool.name": ["writers", "readers"],
       "db.client.connection.state": ["used", "idle"],
     },
+    services: ["store"],
+  },
+  "db.client.connection.pending_requests": {
+    kind: "gauge",
+    unit: "{request}",
+    description: "Queries that wait for a connection",
+    attributes: { "db.client.connection.pool.name": ["readers"] },
     services: ["store"],
   },
   "chowhound.spans.lost": {
