@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { RecordBatch } from "@chowhound/shared/contracts/chowhound/internal/v1/record_batch";
 import type { Logger } from "@chowhound/shared/runtime/logger";
-import { Client, DatabaseError } from "pg";
+import { Client, DatabaseError, type QueryResult } from "pg";
 import { bookCounts, claimBatches, GroupCounts, UnbalancedError } from "./books.ts";
 import { BEGIN_BOOKING } from "./books-lock.ts";
 import { noteSecondNumbers } from "./given-numbers.ts";
@@ -111,10 +111,14 @@ export class PostgresWriter implements IngestionWriter {
     if (client === undefined || rows === undefined) throw new Error("not connected to PostgreSQL");
     try {
       await client.query(BEGIN_BOOKING);
-      const result = await this.#transact(client, rows, batches);
+      const outcomes = await this.#transact(client, rows, batches);
       const startedMs = performance.now();
-      await client.query("commit");
-      return { ...result, commit: { system: "postgresql", tookMs: performance.now() - startedMs } };
+      const generation = await commit(client);
+      return {
+        generation,
+        outcomes,
+        commit: { system: "postgresql", tookMs: performance.now() - startedMs },
+      };
     } catch (error) {
       // What the server did not answer, it would not roll back either: another connection is quicker.
       if (!(error instanceof DatabaseError || error instanceof UnbalancedError)) this.#isBroken = true;
@@ -126,7 +130,7 @@ export class PostgresWriter implements IngestionWriter {
     }
   }
 
-  async #transact(client: Client, rows: RowWriter, batches: readonly RecordBatch[]): Promise<WriteResult> {
+  async #transact(client: Client, rows: RowWriter, batches: readonly RecordBatch[]): Promise<BatchOutcome[]> {
     const isNew = await claimBatches(client, batches);
     const claimed = batches.filter((_, i) => isNew[i]);
     await noteSecondNumbers(client, claimed);
@@ -158,12 +162,8 @@ export class PostgresWriter implements IngestionWriter {
       if (keptBefore.has(record) || reclaimed[place] === 1) counts.addOther(batch, source, { reclaimed: 1 });
     }
     await bookCounts(client, counts, fates, this.#options.lane);
-    const generation = await client.query<{ generation: string }>(
-      "select database_generation() as generation",
-    );
-
     const verdictAt = recordVerdicts(fates, dead);
-    const outcomes = batches.map((batch, i): BatchOutcome => {
+    return batches.map((batch, i): BatchOutcome => {
       if (!isNew[i]) return { kind: "already_booked", batchId: batch.batchId };
       return {
         kind: "booked",
@@ -174,8 +174,14 @@ export class PostgresWriter implements IngestionWriter {
         verdictAt: (index) => verdictAt(batch, index),
       };
     });
-    return { generation: generation.rows[0]!.generation, outcomes };
   }
+}
+
+/** Commits, and says which generation of the database it was. */
+async function commit(client: Client): Promise<string> {
+  // Several statements in one round trip give several results, which the library's types don't know.
+  const results = (await client.query("select database_generation() as generation; commit")) as unknown;
+  return (results as QueryResult<{ generation: string }>[])[0]!.rows[0]!.generation;
 }
 
 function fingerprintsOf(batch: RecordBatch, records: readonly IncomingRecord[]): Uint8Array {
