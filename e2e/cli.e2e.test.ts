@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { repositoryRoot } from "@chowhound/local/node-binary";
 import { parse as parseCsv } from "csv-parse/sync";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type MeshUnderTest, note, startMeshUnderTest } from "./mesh-under-test.ts";
@@ -426,7 +427,8 @@ describe("the shell", () => {
     await writeFile(join(path, "chow"), `#!/bin/sh\nexec "${process.execPath}" "${CHOW_BIN}" "$@"\n`, {
       mode: 0o755,
     });
-    const complete = async (...words: string[]) => {
+    const complete = async (...words: string[]) => completeIn(checkout, ...words);
+    const completeIn = async (cwd: string, ...words: string[]) => {
       const command = [
         `PATH="${path}:$PATH"`,
         script,
@@ -435,7 +437,7 @@ describe("the shell", () => {
         "_chow",
         `printf '%s\\n' "$\{COMPREPLY[@]}"`,
       ].join("\n");
-      return lines((await start(["bash", "-c", command]).ended).stdout);
+      return lines((await start(["bash", "-c", command], { cwd }).ended).stdout);
     };
     expect(await complete("pa")).toEqual(["pause"]);
     expect(await complete("pipelines", "")).toEqual(["list", "get", "apply", "test"]);
@@ -443,6 +445,21 @@ describe("the shell", () => {
     expect(await complete("log-level", "store", "")).toEqual(["error", "warn", "info", "debug"]);
     expect(await complete("pause", "")).toEqual(["gateway", "enricher", "dedup", "store"]);
     expect(await complete("pipelines", "get", "local", "")).toEqual(["package"]);
+    // The mesh that the command line names, where none runs here.
+    const endpoints = join(checkout, ".chowhound", "endpoints.json");
+    expect(await completeIn(elsewhere, "pause", "")).toEqual([""]);
+    expect(await completeIn(elsewhere, "--mesh", endpoints, "pause", "ga")).toEqual(["gateway"]);
+    const { enricher } = mesh.endpoints.admin;
+    const admin = ["--admin", `enricher=${enricher}`];
+    expect(await completeIn(elsewhere, "pause", ...admin, "")).toEqual(["enricher"]);
+    expect(await completeIn(elsewhere, "pipelines", "get", ...admin, "local", "")).toEqual(["package"]);
+  });
+
+  it("completes what is called by its path, as in a checkout", async () => {
+    const bin = join(repositoryRoot, "node_modules", ".bin");
+    const script = (await chow(["completion", "bash"])).stdout;
+    const command = `${script}\nCOMP_WORDS=('${bin}/chow' pa)\nCOMP_CWORD=1\n_chow '${bin}/chow'\necho "\${COMPREPLY[@]}"`;
+    expect((await start(["bash", "-c", command]).ended).stdout).toBe("pause\n");
   });
 
   it("starts itself again with the installed Node where this one runs no TypeScript", async () => {

@@ -130,7 +130,12 @@ describe("chow push", () => {
   it("sends nothing on a dry run", async () => {
     await writeFile(join(cwd, "dry.ndjson"), `${ndjson("dry", 3)}{"data":1}\n`);
     const { code, stdout } = await chow(["push", "dry.ndjson", "--dry-run", "--json"]).ended;
-    expect([code, JSON.parse(stdout)]).toMatchObject([1, { accepted: 3, rejected: 1, dryRun: true }]);
+    const documents = stdout.trim().split("\n");
+    expect(documents.map((line) => JSON.parse(line))).toMatchObject([
+      { file: "dry.ndjson", line: 4, reason: "missing_field", text: `{"data":1}` },
+      { accepted: 3, rejected: 1, dryRun: true },
+    ]);
+    expect(code).toBe(1);
     expect(await dataIds("dry")).toEqual([]);
   });
 

@@ -1,6 +1,9 @@
-import type { FallbackCompletionFunction } from "yargs";
+import { homedir } from "node:os";
+import yargs, { type FallbackCompletionFunction } from "yargs";
 import type { Cli, Command } from "./command.ts";
 import { COMMANDS, type CommandEntry, commandName } from "./commands.ts";
+import { globalOptions } from "./global-options.ts";
+import type { MeshFlags } from "./mesh/find-mesh.ts";
 import { createParser } from "./parser.ts";
 
 /** What the scripts of `chow completion` call, followed by the words on the command line. The name is that of yargs. */
@@ -25,6 +28,24 @@ export async function complete(words: readonly string[], cli: Cli): Promise<void
   await parser.parseAsync();
 }
 
+/** The mesh that the words name, as far as they make sense: they are not complete, nor is what they say. */
+export function meshFlagsOf(words: readonly string[]): MeshFlags {
+  // The last is being written.
+  const written = words.slice(0, -1).map((word) => word.replace(/^(--[\w-]+=)?~(?=\/)/, `$1${homedir()}`));
+  try {
+    const parser = yargs([...written])
+      .options(globalOptions)
+      .parserConfiguration({ "greedy-arrays": false, "dot-notation": false })
+      .help(false)
+      .version(false)
+      .exitProcess(false)
+      .fail(false);
+    return parser.parseSync();
+  } catch {
+    return {};
+  }
+}
+
 /** What only the mesh knows, such as its services. Nothing where it can't be asked. */
 async function dynamicCandidates(words: readonly string[], cli: Cli): Promise<string[]> {
   const current = words.at(-1) ?? "";
@@ -47,10 +68,16 @@ async function findCommand(
     const entry = entries.find((candidate) => commandName(candidate) === word);
     if (entry === undefined) continue;
     if ("load" in entry) {
-      const rest = words.slice(index + 1).filter((after) => !after.startsWith("-"));
-      return { command: (await entry.load()).command, rest };
+      return { command: (await entry.load()).command, rest: withoutOptions(words.slice(index + 1)) };
     }
     entries = entry.subcommands;
   }
   return undefined;
+}
+
+/** Options that say which mesh is meant: each is followed by its value. */
+const MESH_OPTIONS = new Set(["--gateway", "--key-file", "--key", "--admin", "--mesh"]);
+
+function withoutOptions(words: readonly string[]): string[] {
+  return words.filter((word, at) => !word.startsWith("-") && !MESH_OPTIONS.has(words[at - 1] ?? ""));
 }

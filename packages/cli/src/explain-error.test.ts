@@ -29,6 +29,7 @@ test("tells what the mesh tells: reason, field, limit, when to try again, and wh
   ]);
   expect(explainCallError(error)).toEqual({
     exitCode: EXIT.unavailable,
+    reason: "too_many_records",
     lines: [
       "too many records (too_many_records)",
       "  field: records",

@@ -4,20 +4,14 @@ import {
   RetryInfoSchema,
 } from "@chowhound/shared/contracts/google/rpc/error_details";
 import { Code, type ConnectError } from "@connectrpc/connect";
+import type { ErrorReport } from "./error-report.ts";
 import { EXIT, type ExitCode } from "./exit-codes.ts";
 import { targetOf } from "./mesh/connection.ts";
 import { formatSeconds } from "./output/format.ts";
 import { secondsOf } from "./proto-time.ts";
 
-/** A failed call for the person at the terminal. */
-export interface Explanation {
-  /** What went wrong first, then what is known about it. */
-  lines: string[];
-  exitCode: ExitCode;
-}
-
 /** Explains what a call rejected with, with the field, the limit and the remedy as far as the mesh tells them. */
-export function explainCallError(error: ConnectError): Explanation {
+export function explainCallError(error: ConnectError): ErrorReport {
   const [info] = error.findDetails(ErrorInfoSchema);
   const exitCode = exitCodeOf(error, info !== undefined);
   if (info === undefined) return { lines: explainTransport(error), exitCode };
@@ -35,7 +29,7 @@ export function explainCallError(error: ConnectError): Explanation {
     lines.push(`  try again in ${formatSeconds(secondsOf(retry.retryDelay))}`);
   }
   lines.push(`  see docs/errors.md#${info.reason}`);
-  return { lines, exitCode };
+  return { lines, exitCode, reason: info.reason };
 }
 
 function exitCodeOf({ code }: ConnectError, isFromMesh: boolean): ExitCode {

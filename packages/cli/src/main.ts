@@ -1,6 +1,7 @@
 /** `chow`: runs one command and ends with a code of exit-codes.ts. */
 import { CliError } from "./cli-error.ts";
 import type { Cli } from "./command.ts";
+import { describeError, type ErrorReport, errorToJson } from "./error-report.ts";
 import { EXIT, type ExitCode } from "./exit-codes.ts";
 import { findMesh, type MeshFlags } from "./mesh/find-mesh.ts";
 import { createMesh } from "./mesh/mesh.ts";
@@ -58,24 +59,30 @@ function createCli(flags: MeshFlags & { json?: boolean }, signal: AbortSignal): 
 }
 
 async function printCompletions(words: readonly string[]): Promise<ExitCode> {
-  const { complete } = await import("./complete.ts");
-  const cli = createCli({}, AbortSignal.timeout(COMPLETION_TIMEOUT_MS));
+  const { complete, meshFlagsOf } = await import("./complete.ts");
+  const cli = createCli(meshFlagsOf(words), AbortSignal.timeout(COMPLETION_TIMEOUT_MS));
   await complete(words, cli);
   return EXIT.ok;
 }
 
 async function explain(error: unknown): Promise<ExitCode> {
-  if (error instanceof CliError) return complain(error.message.split("\n"), error.exitCode);
+  const report = await reportOf(error);
+  stderr.write(`${wantsJson(argv) ? JSON.stringify(errorToJson(report)) : describeError(report)}\n`);
+  return report.exitCode;
+}
+
+async function reportOf(error: unknown): Promise<ErrorReport> {
+  if (error instanceof CliError) return { lines: error.message.split("\n"), exitCode: error.exitCode };
   const { ConnectError } = await import("@connectrpc/connect");
   if (!(error instanceof ConnectError)) throw error;
   const { explainCallError } = await import("./explain-error.ts");
-  const { lines, exitCode } = explainCallError(error);
-  return complain(lines, exitCode);
+  return explainCallError(error);
 }
 
-function complain(lines: readonly string[], exitCode: ExitCode): ExitCode {
-  stderr.write(`chow: ${lines.join("\n")}\n`);
-  return exitCode;
+/** Also where the command line makes no sense otherwise. */
+function wantsJson(words: readonly string[]): boolean {
+  const end = words.indexOf("--");
+  return words.slice(0, end === -1 ? undefined : end).includes("--json");
 }
 
 // `chow … | head`: nobody reads any more, so there is nothing left to do.

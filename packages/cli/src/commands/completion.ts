@@ -5,14 +5,14 @@ const SCRIPTS = {
   // Without _init_completion, which not every bash has. A candidate never has a blank.
   bash: `_chow() {
   local IFS=$'\\n'
-  COMPREPLY=($(SHELL=bash chow ${GET_COMPLETIONS} "\${COMP_WORDS[@]:0:COMP_CWORD+1}" 2>/dev/null))
+  COMPREPLY=($(SHELL=bash "\${1:-chow}" ${GET_COMPLETIONS} "\${COMP_WORDS[@]:0:COMP_CWORD+1}" 2>/dev/null))
   COMPREPLY=($(compgen -W "\${COMPREPLY[*]}" -- "\${COMP_WORDS[COMP_CWORD]}"))
 }
 complete -o default -F _chow chow`,
   zsh: `#compdef chow
 _chow() {
   local -a candidates
-  candidates=("\${(@f)$(SHELL=zsh chow ${GET_COMPLETIONS} "\${(@)words[1,CURRENT]}" 2>/dev/null)}")
+  candidates=("\${(@f)$(SHELL=zsh "\${words[1]}" ${GET_COMPLETIONS} "\${(@)words[1,CURRENT]}" 2>/dev/null)}")
   if [[ -n "\${candidates[1]}" ]]; then _describe chow candidates; else _files; fi
 }
 if [[ "\${zsh_eval_context[-1]}" == loadautofunc ]]; then _chow "$@"; else compdef _chow chow; fi`,
@@ -30,7 +30,8 @@ export const command = defineCommand({
     ["source <(chow completion zsh)", "Now, in zsh, after compinit; add it to ~/.zshrc to keep it"],
   ],
   run: async ({ shell }, cli) => {
-    await cli.out.line(SCRIPTS[shell]);
+    if (cli.out.json) await cli.out.document({ shell, script: SCRIPTS[shell] });
+    else await cli.out.line(SCRIPTS[shell]);
     return undefined;
   },
 });

@@ -11,7 +11,7 @@ import { parseSpan } from "../parse-time.ts";
 import { type CsvOptions, FIELD_NAMES, OPEN_FIELDS, TIME_FORMS } from "../push/csv-record.ts";
 import type { RecordDefaults } from "../push/encode-record.ts";
 import { checkInput, FORMATS, type Input } from "../push/input.ts";
-import { openLineFile } from "../push/line-file.ts";
+import { createLineFile, openLineFile } from "../push/line-file.ts";
 import { identifyPush } from "../push/push-identity.ts";
 import { defaultStatePath, openPushState, type PushState } from "../push/push-state.ts";
 import { describeTally, tallyToJson } from "../push/push-summary.ts";
@@ -185,7 +185,10 @@ export const command = defineCommand({
       args.rejected === undefined ? undefined : await openLineFile(args.rejected, { append });
     const receiptsFile =
       args.receipts === undefined ? undefined : await openLineFile(args.receipts, { append });
-    for (const sink of [rejectedFile, receiptsFile]) if (sink !== undefined) sinks.push(sink);
+    // A program gets them all, as they come.
+    const shownRejected = cli.out.json ? createLineFile(cli.out.text) : undefined;
+    const rejectedFiles = [rejectedFile, shownRejected].filter((file) => file !== undefined);
+    sinks.push(...rejectedFiles, ...(receiptsFile === undefined ? [] : [receiptsFile]));
 
     const giveUp = new AbortController();
     let finishing: NodeJS.Timeout | undefined;
@@ -207,10 +210,11 @@ export const command = defineCommand({
       maxRetryMs,
       failFast: args.failFast === true,
       state,
-      rejectedFile,
+      rejectedFiles,
       receiptsFile,
       onInput: progress.onInput,
       onRejected: (name, line, { reason, field, message }) => {
+        if (shownRejected !== undefined) return;
         if (shown < SHOWN_REJECTIONS)
           progress.note(
             `${name}:${line}: rejected (${[reason, field].filter(Boolean).join(", ")}): ${printable(message)}`,
@@ -242,7 +246,7 @@ export const command = defineCommand({
       };
       const isBegun = isComplete || tally.accepted + tally.rejected > 0 || cli.signal.aborted;
       if (!isBegun) progress.note("Nothing was pushed");
-      else if (cli.out.json) await cli.out.document(tallyToJson(summary));
+      else if (cli.out.json) await cli.out.event(tallyToJson(summary));
       else for (const line of describeTally(summary)) await cli.out.line(line);
     }
     return tally.rejected === 0 ? EXIT.ok : EXIT.failed;

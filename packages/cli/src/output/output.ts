@@ -16,6 +16,8 @@ export interface Output {
   isTty: boolean;
   /** The terminal's width; 100 where there is none. */
   columns: number;
+  /** A part of the result as it stands. Waits while a pipe is full. */
+  text(text: string): Promise<void>;
   /** One line of the result. Waits while a pipe is full. */
   line(text: string): Promise<void>;
   table(columns: readonly Column[], rows: readonly (readonly Cell[])[]): Promise<void>;
@@ -47,6 +49,7 @@ export function createOutput(options: {
     get columns() {
       return stdout.columns ?? 100;
     },
+    text: write,
     line,
     table: (columns, rows) => write(`${formatTable(columns, rows, style).join("\n")}\n`),
     document: (value) => line(JSON.stringify(value, null, 2)),

@@ -18,11 +18,22 @@ export async function openLineFile(path: string, { append }: { append: boolean }
   } catch (cause) {
     throw new UsageError(`can't write ${path}: ${(cause as Error).message}`, { cause });
   }
+  return createLineFile(
+    (text) => file.write(text),
+    () => file.close(),
+  );
+}
+
+/** Lines into something that is open already, such as stdout. */
+export function createLineFile(
+  write: (text: string) => Promise<unknown>,
+  close: () => Promise<void> = async () => {},
+): LineFile {
   let lines = "";
   const flush = async (): Promise<void> => {
     const text = lines;
     lines = "";
-    if (text !== "") await file.write(text);
+    if (text !== "") await write(text);
   };
   return {
     write: (value) => {
@@ -31,7 +42,7 @@ export async function openLineFile(path: string, { append }: { append: boolean }
     flush,
     close: async () => {
       await flush();
-      await file.close();
+      await close();
     },
   };
 }

@@ -79,7 +79,7 @@ async function push(files: readonly string[], open: PushOptions["open"]) {
     maxRetryMs: 0,
     failFast: false,
     state,
-    rejectedFile,
+    rejectedFiles: [rejectedFile],
     onInput: () => {},
     onRejected: () => {},
     onRetry: () => {},

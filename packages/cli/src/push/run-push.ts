@@ -35,8 +35,8 @@ export interface PushOptions {
   maxRetryMs: number;
   failFast: boolean;
   state?: PushState | undefined;
-  /** Rejected records, with what they said. */
-  rejectedFile?: LineFile | undefined;
+  /** Where rejected records go, with what they said. */
+  rejectedFiles: readonly LineFile[];
   receiptsFile?: LineFile | undefined;
   /** Told before a file is read. */
   onInput(input: Input): void;
@@ -55,7 +55,7 @@ export interface PushOptions {
  * @throws {UsageError} where a file can't be read @throws {ConnectError} where the mesh can't be reached for too long
  */
 export async function runPush(options: PushOptions): Promise<boolean> {
-  const { files, tally, state, rejectedFile, receiptsFile, open } = options;
+  const { files, tally, state, rejectedFiles, receiptsFile, open } = options;
   const failed = new AbortController();
   const stop = AbortSignal.any([options.stop, failed.signal]);
   const settled = new SettledCounts(state?.counts);
@@ -66,9 +66,14 @@ export async function runPush(options: PushOptions): Promise<boolean> {
     tally.reject(rejection.reason);
     const { reason, field, message } = rejection;
     const file = files[origin.input]!;
-    rejectedFile?.write({ file, line: origin.line, reason, field, message, text: origin.raw.toString() });
+    const rejected = { file, line: origin.line, reason, field, message, text: origin.raw.toString() };
+    for (const rejectedFile of rejectedFiles) rejectedFile.write(rejected);
     options.onRejected(file, origin.line, rejection);
     if (options.failFast) failed.abort();
+  };
+
+  const flushRejected = async (): Promise<void> => {
+    for (const rejectedFile of rejectedFiles) await rejectedFile.flush();
   };
 
   const encode = (source: SourceRecord, input: number): OutgoingRecord | undefined => {
@@ -104,7 +109,7 @@ export async function runPush(options: PushOptions): Promise<boolean> {
       try {
         for await (const chunk of input.bytes) {
           yield encodeAll(splitter.push(chunk));
-          await rejectedFile?.flush();
+          await flushRejected();
           if (stop.aborted) return;
         }
       } finally {
@@ -150,7 +155,7 @@ export async function runPush(options: PushOptions): Promise<boolean> {
     return isComplete;
   } finally {
     if (!isComplete) await state?.save();
-    await rejectedFile?.flush();
+    await flushRejected();
     await receiptsFile?.flush();
   }
 }
