@@ -34,6 +34,8 @@ export interface Contents {
   deadLetters: string[];
   /** Over everything booked, as the table of totals adds them up. */
   totals: VerdictCounts & { accepted: number; deleted: number };
+  /** Transactions that have moved rows to other keys. */
+  moves: number;
 }
 
 /** Verdicts after which the record is in the table, or superseded there. */
@@ -48,6 +50,7 @@ export class ModelDatabase {
     invoices: new Map(),
     deadLetters: [],
     totals: { ...noVerdicts(), accepted: 0, deleted: 0 },
+    moves: 0,
   };
   #starts = 0;
 
@@ -60,7 +63,7 @@ export class ModelDatabase {
   }
 
   get #generation(): string {
-    return `generation ${this.#starts}`;
+    return `generation ${this.#starts}/${this.#contents.moves}`;
   }
 
   /** As `IngestionSink.confirm`. */
@@ -76,7 +79,8 @@ export class ModelDatabase {
     }[this.#rules.countsBookings];
     const isBooked = (reported: ReportedBatch): boolean => {
       const invoice = this.#contents.invoices.get(hex(reported.batchId));
-      return invoice !== undefined && isProof(invoice.generation, reported.generation);
+      const isOfThisTable = movesOf(reported.generation) === movesOf(generation);
+      return invoice !== undefined && isOfThisTable && isProof(invoice.generation, reported.generation);
     };
     return { generation, allBooked: batches.every(isBooked) };
   }
@@ -115,7 +119,9 @@ export class ModelDatabase {
         count(batch, "dead_lettered");
       }
     }
+    const movesBefore = this.#contents.moves;
     const verdicts = this.#settle(records);
+    const hasMoved = this.#contents.moves > movesBefore;
     for (const [{ batch }, verdict] of verdicts) count(batch, verdict);
 
     const outcomes = batches.map((batch): BatchOutcome => {
@@ -125,7 +131,7 @@ export class ModelDatabase {
       if (sumVerdicts(counts) !== accepted)
         throw new UnbalancedError(`${sumVerdicts(counts)} verdicts for ${accepted} accepted records`);
       const committed = records.filter(
-        (record) => record.batch === batch && SETTLED.has(verdicts.get(record)!),
+        (record) => record.batch === batch && SETTLED.has(verdicts.get(record)!) && !hasMoved,
       );
       return {
         kind: "booked",
@@ -182,7 +188,8 @@ export class ModelDatabase {
 
   #apply(related: readonly ModelRow[], records: readonly ModelRow[]): Map<IncomingRecord, Verdict> {
     const { rows, totals } = this.#contents;
-    const { verdicts, winners, removals, deletions } = settleRecords(related, records);
+    const { verdicts, winners, removals, deletions, hasMoved } = settleRecords(related, records);
+    if (hasMoved && this.#rules.forgetsAfterMoves) this.#contents.moves++;
     for (const key of removals) rows.delete(key);
     for (const winner of winners) rows.set(winner.key, winner);
     totals.deleted += deletions.filter(Boolean).length;
@@ -233,7 +240,11 @@ function sameUuid(a: Candidate, b: Candidate): boolean {
   return a.uuid === b.uuid && a.tenantId === b.tenantId;
 }
 
-function copy({ rows, invoices, deadLetters, totals }: Contents): Contents {
+function movesOf(generation: string): string {
+  return generation.slice(generation.indexOf("/"));
+}
+
+function copy({ rows, invoices, deadLetters, totals, moves }: Contents): Contents {
   return {
     rows: new Map(rows),
     invoices: new Map(
@@ -241,6 +252,7 @@ function copy({ rows, invoices, deadLetters, totals }: Contents): Contents {
     ),
     deadLetters: [...deadLetters],
     totals: { ...totals },
+    moves,
   };
 }
 

@@ -13,6 +13,8 @@ export interface Rules {
    * of the report, under another one than now, or any.
    */
   countsBookings: "as reported" | "from before" | "any";
+  /** Whether dedup forgets what it knows when rows have moved to other keys. */
+  forgetsAfterMoves: boolean;
   /** Whether the store claims a batch by its id and skips one that it has. */
   claims: boolean;
   /** How the store sees a record when it compares it with others. */
@@ -24,6 +26,7 @@ export const REAL_RULES: Rules = {
   evidence: "committed",
   asksTheDatabase: true,
   countsBookings: "as reported",
+  forgetsAfterMoves: true,
   claims: true,
   ordersBy: (record) => record,
 };

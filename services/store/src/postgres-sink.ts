@@ -51,7 +51,8 @@ export class PostgresSink implements IngestionSink {
       text: `select database_generation() as generation,
         (select count(*)::integer from invoices i
           join unnest($1::uuid[], $2::text[]) as reported (batch_id, generation) using (batch_id)
-          where i.generation = hashtextextended(reported.generation, 0)) as booked`,
+          where i.generation = hashtextextended(reported.generation, 0)
+            and moves_of(reported.generation) = moves_of(database_generation())) as booked`,
       values: [
         batches.map(({ batchId }) => Buffer.from(batchId).toString("hex")),
         batches.map(({ generation }) => generation),

@@ -6,6 +6,7 @@ import fc from "fast-check";
 import { Client } from "pg";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { BatchOutcome } from "./ingestion-writer.ts";
+import { PostgresSink } from "./postgres-sink.ts";
 import { PostgresWriter } from "./postgres-writer.ts";
 import { noVerdicts, sumVerdicts, type VerdictCounts } from "./verdict.ts";
 
@@ -277,6 +278,44 @@ describe.each([
     expect(await write(moved)).toEqual([{ updated: 1 }]);
     expect(await table()).toEqual({ derived: "same" });
     expect(await write(sampleBatch({ records: [base] }))).toEqual([{ stale: 1 }]);
+  });
+
+  it("reports nothing committed where a row has moved, and is another database to dedup from then on", async () => {
+    const sink = new PostgresSink({ url: database.url, statementTimeoutMs: 30_000, readers: 1, log });
+    const report = async (...records: SampleRecord[]) => {
+      const batch = sampleBatch({ records });
+      const { generation, outcomes } = await writer.write([batch]);
+      const [outcome] = outcomes;
+      if (outcome?.kind !== "booked") throw new Error("not booked");
+      return {
+        generation,
+        batchId: batch.batchId,
+        fingerprints: outcome.committedFingerprints.length / 16,
+      };
+    };
+    try {
+      const old: SampleRecord = { dataId: "shared", data: "old", updatedAtUs: at(1), pipelineVersion: 2 };
+      const uuid = "0198c0de-0000-7000-8000-0000000000a1";
+      const younger: SampleRecord = { dataId: "shared", data: "young", updatedAtUs: at(2), uuid };
+      const first = await report({ ...younger, pipelineVersion: 1 });
+      const superseded = await report(old);
+      expect([first, superseded]).toMatchObject([{ fingerprints: 1 }, { fingerprints: 1 }]);
+      expect(await sink.confirm([first, superseded])).toMatchObject({ allBooked: true });
+
+      const moved = await report(
+        { ...younger, pipelineVersion: 2, enrichment: { dataId: "apart" } },
+        { dataId: "neighbour" },
+      );
+      expect(moved.fingerprints).toBe(0);
+      expect(moved.generation).not.toBe(superseded.generation);
+      // So dedup forgets that it knew the record that had been replaced; sent again, it is the row.
+      expect(await sink.confirm([superseded])).toEqual({ generation: moved.generation, allBooked: false });
+      const again = await report(old);
+      expect(await sink.confirm([again])).toEqual({ generation: moved.generation, allBooked: true });
+      expect(await table()).toMatchObject({ shared: "old", apart: "young" });
+    } finally {
+      await sink.close();
+    }
   });
 
   describe("INV-4: moves the row of a record that is not the newest under its new key", () => {

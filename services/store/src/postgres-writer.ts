@@ -38,6 +38,8 @@ const MAX_CONFLICTS = 10;
 /** Verdicts after which sending the same record again changes nothing. */
 const SETTLED = new Set<Verdict>(["stored", "updated", "unchanged", "stale"]);
 
+const NONE = new Uint8Array(0);
+
 /**
  * Writes to PostgreSQL over one connection. Each group of batches is one transaction: claim, letters that are replayed,
  * rows, dead letters, books. Only this transaction is exact; everything before it may repeat itself.
@@ -162,6 +164,7 @@ export class PostgresWriter implements IngestionWriter {
       if (keptBefore.has(record) || reclaimed[place] === 1) counts.addOther(batch, source, { reclaimed: 1 });
     }
     await bookCounts(client, counts, fates, this.#options.lane);
+    if (applied.hasMoved) await client.query("update database_identity set moves = moves + 1");
     const verdictAt = recordVerdicts(fates, dead);
     return batches.map((batch, i): BatchOutcome => {
       if (!isNew[i]) return { kind: "already_booked", batchId: batch.batchId };
@@ -170,7 +173,8 @@ export class PostgresWriter implements IngestionWriter {
         batchId: batch.batchId,
         verdicts: counts.invoices.get(batch)!.verdicts,
         deadLabels: dead.filter((record) => record.batch === batch && record.stage === "store"),
-        committedFingerprints: fingerprintsOf(batch, settled.get(batch)!),
+        // Where rows have moved, a record that was replaced may be missing by now.
+        committedFingerprints: applied.hasMoved ? NONE : fingerprintsOf(batch, settled.get(batch)!),
         verdictAt: (index) => verdictAt(batch, index),
       };
     });

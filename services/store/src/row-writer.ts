@@ -14,6 +14,8 @@ import type { Verdict } from "./verdict.ts";
 export interface AppliedRows {
   /** Records that moved their row onto a key that had one. */
   deletions: Set<IncomingRecord>;
+  /** Rows have left their keys: what was reported committed by now says less than before. */
+  hasMoved: boolean;
   dead: DeadRecord[];
 }
 
@@ -108,7 +110,7 @@ export class RowWriter {
   /** @param fields where the records' rows are */
   async apply(records: readonly IncomingRecord[], fields: Buffer): Promise<AppliedRows> {
     this.#fields = fields;
-    const applied: AppliedRows = { deletions: new Set(), dead: [] };
+    const applied: AppliedRows = { deletions: new Set(), hasMoved: false, dead: [] };
     if (records.length > 0) await this.#applyOrHalve(records, applied, true);
     return applied;
   }
@@ -229,7 +231,8 @@ export class RowWriter {
   async #settle(records: readonly IncomingRecord[], applied: AppliedRows): Promise<void> {
     const { rows } = await this.#client.query<RelatedRow>(LOCK_RELATED);
     const related = rows.map(toCandidate);
-    const { verdicts, winners, removals, deletions } = settleRecords(related, records);
+    const { verdicts, winners, removals, deletions, hasMoved } = settleRecords(related, records);
+    applied.hasMoved ||= hasMoved;
     if (removals.length > 0) {
       const keys = removals.map((key) =>
         key.split("\0").map((part) => Buffer.from(part, "latin1").toString()),
