@@ -12,6 +12,8 @@ export default defineConfig({
         test: {
           name: "unit",
           include: everywhere.map((folder) => `${folder}/**/*.test.ts`),
+          // Properties take a while where a machine is busy.
+          testTimeout: 30_000,
           exclude: [...exclude, ...SERVER_TESTS.map((kind) => `**/*.${kind}.test.ts`)],
         },
       },

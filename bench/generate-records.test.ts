@@ -2,7 +2,13 @@ import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { IngestionDataSchema } from "@chowhound/shared/contracts/chowhound/v1/ingestion_data";
 import { IngestRequestSchema } from "@chowhound/shared/contracts/chowhound/v1/ingestion_service";
 import { expect, test } from "vitest";
-import { benchRecord, CALL_RECORDS, encodeRequests } from "./generate-records.ts";
+import {
+  benchRecord,
+  CALL_RECORDS,
+  encodeOnDemand,
+  encodeRequests,
+  encodeRequestsWithRepeats,
+} from "./generate-records.ts";
 
 test("a range is the same bytes every time, in calls of the given size", () => {
   const range = { first: 7, count: CALL_RECORDS + 3, revision: 0 };
@@ -15,6 +21,22 @@ test("a range is the same bytes every time, in calls of the given size", () => {
   ]);
   expect(new Set(records.map(({ dataId }) => dataId)).size).toBe(records.length);
   expect(new Set(records.map(({ uuid }) => uuid)).size).toBe(records.length);
+});
+
+test("encoded on demand it is the same", () => {
+  const range = { first: 7, count: CALL_RECORDS + 3, revision: 0 };
+  expect([...encodeOnDemand(range)]).toEqual(encodeRequests(range));
+});
+
+test("every tenth record is one that is known", () => {
+  const known = { first: 0, count: 10, revision: 1 };
+  const requests = encodeRequestsWithRepeats({ first: 1_000, count: 100, revision: 0 }, known);
+  const ids = requests
+    .flatMap((bytes) => fromBinary(IngestRequestSchema, bytes).records)
+    .map(({ dataId }) => Number(/\d+$/.exec(dataId)![0]));
+  expect(ids).toHaveLength(100);
+  expect(ids.filter((id) => id < 1_000)).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+  expect(new Set(ids).size).toBe(100);
 });
 
 test("a record has about 500 bytes", () => {

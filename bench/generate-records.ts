@@ -6,11 +6,24 @@ import { IngestRequestSchema } from "@chowhound/shared/contracts/chowhound/v1/in
 /** Records of one call. */
 export const CALL_RECORDS = 500;
 
+/** Every so many-th record is a repeat, where repeats are asked for. */
+export const REPEATED = 10;
+
+export type RecordInit = MessageInitShape<typeof IngestionDataSchema>;
+
+const LARGE_BYTES = 64 * 1024;
 const SOURCES = 10;
-const WORDS =
-  "amber bridge carbon delta ember forest granite harbor island juniper kernel lantern meadow nickel orchard prairie quartz river saddle timber".split(
-    " ",
-  );
+/** So many that a batch compresses as English text does, about 3:1, and not as a list of a few words would. */
+const WORD_COUNT = 8192;
+const FIRST_SYLLABLES = "am ber car del em for gra har is jun ker lan mea nic or prai quar riv sad tim".split(
+  " ",
+);
+const LAST_SYLLABLES = "age dow el er est ge ie in ite land let lor mond on per row tern ton ver y".split(
+  " ",
+);
+const WORDS = Array.from({ length: WORD_COUNT }, (_, number) => wordOf(number));
+/** In a text. */
+const TEXT_WORDS = 27;
 const FIRST_CREATED_MS = Date.UTC(2026, 0, 1);
 const DAY_MS = 24 * 3600_000;
 
@@ -23,26 +36,52 @@ export interface RecordRange {
 }
 
 /** The requests of a load, encoded: the same bytes for the same range, on every machine. */
-export function encodeRequests(
-  { first, count, revision }: RecordRange,
-  callRecords: number = CALL_RECORDS,
-): Uint8Array[] {
+export function encodeRequests(range: RecordRange, callRecords: number = CALL_RECORDS): Uint8Array[] {
+  return encodeCalls(Array.from(recordsOf(range)), callRecords);
+}
+
+/**
+ * The same, with every tenth record one of `known` once more: of what a producer sends that isn't sure how far it has come.
+ *
+ * @param known at least a tenth of the range
+ */
+export function encodeRequestsWithRepeats(range: RecordRange, known: RecordRange): Uint8Array[] {
+  const repeats = recordsOf(known);
+  const records = Array.from(recordsOf(range), (record, i) =>
+    i % REPEATED === 0 ? repeats.next().value! : record,
+  );
+  return encodeCalls(records, CALL_RECORDS);
+}
+
+/** In the order given. */
+export function encodeCalls(records: readonly RecordInit[], callRecords: number): Uint8Array[] {
   const requests: Uint8Array[] = [];
-  for (let sent = 0; sent < count; sent += callRecords) {
-    const length = Math.min(callRecords, count - sent);
-    const records = Array.from({ length }, (_, i) => benchRecord(first + sent + i, revision));
-    requests.push(toBinary(IngestRequestSchema, create(IngestRequestSchema, { records })));
+  for (let at = 0; at < records.length; at += callRecords) {
+    const request = create(IngestRequestSchema, { records: records.slice(at, at + callRecords) });
+    requests.push(toBinary(IngestRequestSchema, request));
   }
   return requests;
 }
 
+/** The requests of a range, each encoded when it is asked for: for more than memory holds. */
+export function* encodeOnDemand({ first, count, revision }: RecordRange): Generator<Uint8Array> {
+  for (let sent = 0; sent < count; sent += CALL_RECORDS) {
+    const range = { first: first + sent, count: Math.min(CALL_RECORDS, count - sent), revision };
+    yield encodeRequests(range)[0]!;
+  }
+}
+
+export function* recordsOf({ first, count, revision }: RecordRange): Generator<RecordInit, undefined> {
+  for (let number = first; number < first + count; number++) yield benchRecord(number, revision);
+}
+
 /** About 500 bytes: a text, small metadata, labels, times. Its uuid is the producer's own and stays with the key. */
-export function benchRecord(number: number, revision: number): MessageInitShape<typeof IngestionDataSchema> {
+export function benchRecord(number: number, revision: number): RecordInit {
   const random = mulberry32(number);
   const createdMs = FIRST_CREATED_MS + number;
   const uuid = uuidV7(createdMs, random);
-  const word = (): string => WORDS[random() % WORDS.length]!;
-  const text = Array.from({ length: 32 }, word).join(" ");
+  const word = (): string => WORDS[random() % WORD_COUNT]!;
+  const text = Array.from({ length: TEXT_WORDS }, word).join(" ");
   return {
     uuid,
     sourceType: "bench-document",
@@ -56,6 +95,21 @@ export function benchRecord(number: number, revision: number): MessageInitShape<
     createdAt: timestampFromMs(createdMs),
     updatedAt: timestampFromMs(createdMs + revision * DAY_MS),
   };
+}
+
+/** The same with a text of about 64 KB. */
+export function largeRecord(number: number): RecordInit {
+  const record = benchRecord(number, 0);
+  return { ...record, data: record.data!.padEnd(LARGE_BYTES, ` ${record.data}`) };
+}
+
+/** Two or three syllables, for each number others. */
+function wordOf(number: number): string {
+  const first = FIRST_SYLLABLES[number % FIRST_SYLLABLES.length]!;
+  const rest = Math.floor(number / FIRST_SYLLABLES.length);
+  const last = LAST_SYLLABLES[rest % LAST_SYLLABLES.length]!;
+  const middle = Math.floor(rest / LAST_SYLLABLES.length);
+  return first + (middle === 0 ? "" : FIRST_SYLLABLES[middle - 1]!) + last;
 }
 
 function uuidV7(timeMs: number, random: () => number): string {

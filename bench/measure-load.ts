@@ -2,32 +2,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { auditBooks } from "@chowhound/local/audit";
 import { type BookKeeper, type Verdict, verdicts } from "@chowhound/local/books";
 import type { Mesh } from "@chowhound/local/mesh";
-import { cpuTimeUs, machineCpuTimeUs } from "./cpu-time.ts";
-import type { Producer } from "./load.ts";
-
-/** What was measured of one load, or of the copy beside it. */
-export interface Measurement {
-  records: number;
-  /** From the first send until the last record is booked; for the copy, of its statement. */
-  elapsedMs: number;
-  /** By process; "producer" is what sends: the load generator, or psql. Undefined where it can't be measured. */
-  cpuUs: Record<string, number> | undefined;
-  /** Of the whole machine in that time, other programs included. */
-  machineCpuUs: number | undefined;
-  /** What became of the records; none for the copy. */
-  verdicts: Partial<Record<Verdict, number>>;
-  /** Batches that the gateway made of them. */
-  batches: number;
-  /** Transactions in which the store booked those. */
-  transactions: number;
-  /** Calls that the producer had to send again. */
-  retries: number;
-}
-
-/** The books don't close, or rows are missing. */
-export class BrokenBooksError extends Error {
-  override readonly name = "BrokenBooksError";
-}
+import { watchCpu, watchOwnCpu } from "./cpu-watch.ts";
+import type { Producer } from "./load/producer.ts";
+import { BrokenBooksError, type Measurement } from "./measurement.ts";
 
 /** Short against a load, and rare enough to cost PostgreSQL nothing that counts. */
 const POLL_MS = 10;
@@ -60,14 +37,14 @@ export async function measureLoad(
   await rest(keeper, signal);
   const before = await keeper.read();
   const transactionsBefore = await countTransactions(keeper);
-  const machineBeforeUs = machineCpuTimeUs();
-  const cpuBefore = readCpu(bench);
+  const ownCpuUs = watchOwnCpu();
+  const cpu = watchCpu(pidsOf(bench));
   const startedMs = performance.now();
   const { accepted, rejected, retries } = await producer.send(requests, signal);
   await untilBooked(bench, before.accepted + accepted);
   const elapsedMs = performance.now() - startedMs;
-  const cpuUs = spent(cpuBefore, readCpu(bench));
-  const machineCpuUs = difference(machineBeforeUs, machineCpuTimeUs());
+  const { cpuUs, ...machine } = cpu();
+  const producerUs = ownCpuUs();
 
   const after = await keeper.read();
   const problems = await auditBooks(bench.mesh.endpoints.admin.store!, after.accepted - after.replayed);
@@ -82,9 +59,10 @@ export async function measureLoad(
   if (problems.length > 0) throw new BrokenBooksError(problems.join("\n"));
   return {
     records,
+    requestBytes: requests.reduce((sum, { length }) => sum + length, 0),
     elapsedMs,
-    cpuUs,
-    machineCpuUs,
+    cpuUs: cpuUs && { producer: producerUs, ...cpuUs },
+    ...machine,
     verdicts: Object.fromEntries(
       verdicts.filter((verdict) => gained(verdict) > 0).map((verdict) => [verdict, gained(verdict)]),
     ),
@@ -109,13 +87,16 @@ export async function rest(keeper: BookKeeper, signal: AbortSignal): Promise<voi
 }
 
 /** Waits until so many records are booked. Throws where nothing moves any more. */
-async function untilBooked({ mesh, keeper, signal }: Bench, accepted: number): Promise<void> {
+export async function untilBooked(
+  { mesh, keeper, signal }: Pick<Bench, "mesh" | "keeper" | "signal">,
+  accepted: number,
+): Promise<void> {
   let last = -1;
   let movedMs = performance.now();
   for (;;) {
     signal.throwIfAborted();
     const [books] = await keeper.query<{ n: number }>(
-      "select coalesce(sum(accepted), 0)::int as n from invoices",
+      "select coalesce(sum(accepted), 0)::int as n from totals",
     );
     const booked = books!.n;
     if (booked >= accepted) return;
@@ -133,27 +114,6 @@ async function untilBooked({ mesh, keeper, signal }: Bench, accepted: number): P
   }
 }
 
-function readCpu({ mesh, others = {} }: Bench): Record<string, number | undefined> {
-  const { user, system } = process.cpuUsage();
-  const ofMesh = mesh.processes.map(({ name, pid }) => [name, pid === undefined ? 0 : cpuTimeUs(pid)]);
-  const ofOthers = Object.entries(others).map(([name, pid]) => [name, cpuTimeUs(pid)]);
-  return { producer: user + system, ...Object.fromEntries([...ofMesh, ...ofOthers]) };
-}
-
-/** By process; undefined if one of them can't be measured. */
-function spent(
-  before: Record<string, number | undefined>,
-  after: Record<string, number | undefined>,
-): Record<string, number> | undefined {
-  const result: Record<string, number> = {};
-  for (const name of Object.keys(before)) {
-    const us = difference(before[name], after[name]);
-    if (us === undefined) return undefined;
-    result[name] = us;
-  }
-  return result;
-}
-
-export function difference(before: number | undefined, after: number | undefined): number | undefined {
-  return before === undefined || after === undefined ? undefined : after - before;
+export function pidsOf({ mesh, others }: Pick<Bench, "mesh" | "others">): Record<string, number | undefined> {
+  return { ...Object.fromEntries(mesh.processes.map(({ name, pid }) => [name, pid])), ...others };
 }

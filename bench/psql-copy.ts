@@ -3,18 +3,9 @@ import { pipeline } from "node:stream/promises";
 import { CommandError, findOnPath, runCommand } from "@chowhound/local/run-command";
 import { Client } from "pg";
 import { from as copyFrom, to as copyTo } from "pg-copy-streams";
-import { endedChildrenCpuTimeUs } from "./cpu-time.ts";
 
 /** How rows are copied: by `psql`, or by its COPY statement through a client library. */
 export type CopyTool = { kind: "psql"; path: string; version: string } | { kind: "pg-copy-streams" };
-
-/** One copy of a file into a table. */
-export interface TimedCopy {
-  /** Of the COPY alone: without the client's start and its connection. */
-  elapsedMs: number;
-  /** Of the client; undefined where it can't be measured. */
-  clientCpuUs: number | undefined;
-}
 
 export async function findCopyTool(): Promise<CopyTool> {
   const path = await findOnPath("psql", process.env.PATH);
@@ -34,11 +25,14 @@ export async function exportRows(databaseUrl: string, query: string, file: strin
   }
 }
 
-/** Copies a file of {@link exportRows} into a table, in one statement. */
+/**
+ * Copies a file of {@link exportRows} into a table, in one statement. Returns the milliseconds of that alone: without the client's
+ * start and its connection.
+ */
 export async function importRows(
   tool: CopyTool,
   { databaseUrl, table, file, signal }: ImportOptions,
-): Promise<TimedCopy> {
+): Promise<number> {
   return tool.kind === "psql"
     ? await importWithPsql(tool.path, { databaseUrl, table, file, signal })
     : await importWithLibrary({ databaseUrl, table, file, signal });
@@ -51,10 +45,9 @@ export interface ImportOptions {
   signal: AbortSignal;
 }
 
-async function importWithPsql(psql: string, options: ImportOptions): Promise<TimedCopy> {
+async function importWithPsql(psql: string, options: ImportOptions): Promise<number> {
   const { hostname, port, username, password, pathname } = new URL(options.databaseUrl);
   const commands = ["\\timing on", `\\copy ${options.table} from '${options.file.replaceAll("'", "''")}'`];
-  const cpuBeforeUs = endedChildrenCpuTimeUs();
   const said = await runCommand(
     psql,
     ["--no-psqlrc", "--set=ON_ERROR_STOP=1", ...commands.flatMap((command) => ["--command", command])],
@@ -73,19 +66,16 @@ async function importWithPsql(psql: string, options: ImportOptions): Promise<Tim
   );
   const elapsedMs = Number(/^Time: ([\d.]+) ms/m.exec(said)?.[1]);
   if (Number.isNaN(elapsedMs)) throw new CommandError(`psql did not tell the time: ${said}`);
-  const cpuAfterUs = endedChildrenCpuTimeUs();
-  return { elapsedMs, clientCpuUs: cpuBeforeUs === undefined ? undefined : cpuAfterUs! - cpuBeforeUs };
+  return elapsedMs;
 }
 
-async function importWithLibrary({ databaseUrl, table, file, signal }: ImportOptions): Promise<TimedCopy> {
+async function importWithLibrary({ databaseUrl, table, file, signal }: ImportOptions): Promise<number> {
   const client = new Client(databaseUrl);
   await client.connect();
   try {
-    const cpuBefore = process.cpuUsage();
     const startedMs = performance.now();
     await pipeline(createReadStream(file), client.query(copyFrom(`copy ${table} from stdin`)), { signal });
-    const { user, system } = process.cpuUsage(cpuBefore);
-    return { elapsedMs: performance.now() - startedMs, clientCpuUs: user + system };
+    return performance.now() - startedMs;
   } finally {
     await client.end();
   }

@@ -1,47 +1,38 @@
-import { chmod, mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { type Mesh, startMesh } from "@chowhound/local/mesh";
+import { type Mesh, type MeshOptions, startMesh } from "@chowhound/local/mesh";
 import { SERVICES } from "@chowhound/local/mesh-service";
-import { removePostgresData } from "@chowhound/local/postgres";
+import { openDataDir } from "./data-dir.ts";
 
 export interface WithMeshOptions {
-  /** The services write their CPU profiles to `directory`, as `<label>-<service>.cpuprofile`. */
-  profile: { directory: string; label: string } | undefined;
+  /** The services write their CPU profiles to this directory, as `<label>-<service>.cpuprofile`. */
+  profileDir?: string | undefined;
+  label?: string;
   /** Settings of all services. */
   env?: Readonly<Record<string, string>>;
+  replicas?: MeshOptions["replicas"];
   /** Aborted: the start is given up. */
   signal: AbortSignal;
 }
 
 /** Runs `action` with a fresh mesh in a temporary directory; stops and removes both, whatever happens. */
 export async function withMesh<T>(
-  { profile, env: common = {}, signal }: WithMeshOptions,
+  { profileDir, label = "mesh", env: common = {}, replicas, signal }: WithMeshOptions,
   action: (mesh: Mesh, dataDir: string) => Promise<T>,
 ): Promise<T> {
-  const dataDir = await mkdtemp(join(tmpdir(), "chowhound-bench-"));
-  // PostgreSQL may have to run as another user, who has to get through.
-  await chmod(dataDir, 0o711);
+  await using dataDir = await openDataDir();
   const env = Object.fromEntries(
-    SERVICES.map((service) => [service, { ...common, ...profileEnv(service, profile) }]),
+    SERVICES.map((service) => [service, { ...common, ...profileEnv(service, profileDir, label) }]),
   );
-  let mesh: Mesh | undefined;
+  const options = { dataDir: dataDir.path, env, ...(replicas && { replicas }), signal };
+  const mesh = await startMesh({ ...options, log: () => {} });
   try {
-    mesh = await startMesh({ dataDir, env, signal, log: () => {} });
-    return await action(mesh, dataDir);
+    return await action(mesh, dataDir.path);
   } finally {
-    try {
-      await mesh?.stop();
-    } finally {
-      await removePostgresData(join(dataDir, "postgres"));
-      await rm(dataDir, { recursive: true, force: true });
-    }
+    await mesh.stop();
   }
 }
 
-function profileEnv(service: string, profile: WithMeshOptions["profile"]): Record<string, string> {
-  if (profile === undefined) return {};
-  const { directory, label } = profile;
+function profileEnv(service: string, directory: string | undefined, label: string): Record<string, string> {
+  if (directory === undefined) return {};
   return {
     NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${directory} --cpu-prof-name=${label}-${service}.cpuprofile`,
   };

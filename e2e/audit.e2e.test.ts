@@ -303,11 +303,7 @@ describe("chow audit", () => {
   });
 
   it("names a restored database, and a RAW that was restored from an older copy", async () => {
-    // RAW as it was some batches ago.
-    await stopNats();
-    await cp(join(natsDir(), "jetstream"), join(copyDir, "jetstream"), { recursive: true });
-    await mesh.process("nats").restart();
-    const copied = await lastNumberSoon();
+    const copied = await copyRaw();
     await push(3);
     await expectClosed();
 
@@ -321,10 +317,7 @@ describe("chow audit", () => {
     await mesh.books.query("insert into invoices select * from taken; drop table taken");
     await expectClosed();
 
-    await stopNats();
-    await rm(join(natsDir(), "jetstream"), { recursive: true });
-    await cp(join(copyDir, "jetstream"), join(natsDir(), "jetstream"), { recursive: true });
-    await mesh.process("nats").restart();
+    await restoreRaw();
     expect(await lastNumberSoon()).toBe(copied);
     await vi.waitFor(async () => {
       expect(await findings()).toEqual({
@@ -343,10 +336,7 @@ describe("chow audit", () => {
     });
     // Nobody had to ask: the stages and the store have noticed by themselves.
     await vi.waitFor(async () => {
-      const status = createGrpcClient(AdminService, mesh.endpoints.admin.store!);
-      const { counters } = await status.calls.getStatus({});
-      status.close();
-      expect(counters["chowhound.stream.rewinds"]).toBeGreaterThan(0n);
+      expect(await rewindsSeenBy("store")).toBeGreaterThan(0n);
     }, WAIT);
     expect(await writeOff(copied + 1, copied + 3)).toMatchObject({ code: 0 });
     await expectClosed();
@@ -361,6 +351,85 @@ describe("chow audit", () => {
     await expectClosed();
   }, 60_000);
 });
+
+describe("chow audit, where RAW lost batches that it had acknowledged", () => {
+  it("names numbers that were filled with other batches", async () => {
+    const copied = await copyRaw();
+    const seenBefore = await rewindsSeenBy("gateway");
+    await whilePaused("enricher", async () => {
+      await push(7);
+      expect(await lastNumber()).toBe(copied + 7);
+      await restoreRaw();
+      expect(await lastNumberSoon()).toBe(copied);
+      await push(7);
+    });
+    const again = `number_reused ${copied + 1}-${copied + 7}: batches of a number 1/2`;
+    expect(await findings()).toEqual({ code: 1, findings: [again] });
+    // The gateway has noticed, too, as its batches were given numbers that it had been given before.
+    expect(await rewindsSeenBy("gateway")).toBe(seenBefore + 1n);
+    expect(await writeOff(copied + 1, copied + 7)).toMatchObject({ code: 0 });
+    await expectClosed();
+  }, 60_000);
+
+  it("names numbers of a RAW that is gone", async () => {
+    const { epoch } = await auditMesh(mesh.endpoints.admin.store!);
+    let last = 0;
+    await whilePaused("enricher", async () => {
+      await push(3);
+      last = await lastNumber();
+      // The store looks every other second.
+      await vi.waitFor(async () => {
+        const given = await mesh.books.query(
+          `select last_seq::int as last from raw_given where epoch = ${epoch}`,
+        );
+        expect(given).toEqual([{ last }]);
+      }, WAIT);
+      await stopNats();
+      await rm(join(natsDir(), "jetstream"), { recursive: true });
+      await mesh.process("nats").restart();
+      await push(5);
+    });
+    expect(await findings()).toEqual({
+      code: 1,
+      findings: [`number_missing ${last - 2}-${last}: batches 3/0`],
+    });
+    const words = [
+      String(epoch),
+      String(last - 2),
+      String(last),
+      "--note",
+      "for a test",
+      "--by",
+      "ada",
+      "--yes",
+    ];
+    expect(await chow("audit", "write-off", ...words)).toMatchObject({ code: 0 });
+    await expectClosed();
+  }, 60_000);
+});
+
+async function rewindsSeenBy(service: string): Promise<bigint> {
+  const status = createGrpcClient(AdminService, mesh.endpoints.admin[service]!);
+  const { counters } = await status.calls.getStatus({});
+  status.close();
+  return counters["chowhound.stream.rewinds"] ?? 0n;
+}
+
+/** Copies the streams as they are, and returns RAW's last number. */
+async function copyRaw(): Promise<number> {
+  await stopNats();
+  await rm(join(copyDir, "jetstream"), { recursive: true, force: true });
+  await cp(join(natsDir(), "jetstream"), join(copyDir, "jetstream"), { recursive: true });
+  await mesh.process("nats").restart();
+  return await lastNumberSoon();
+}
+
+async function restoreRaw(): Promise<void> {
+  await stopNats();
+  await rm(join(natsDir(), "jetstream"), { recursive: true });
+  await cp(join(copyDir, "jetstream"), join(natsDir(), "jetstream"), { recursive: true });
+  await mesh.process("nats").restart();
+}
 
 async function stopNats(): Promise<void> {
   mesh.process("nats").kill("SIGTERM");

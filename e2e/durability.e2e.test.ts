@@ -27,6 +27,26 @@ async function durabilityOf(service: string): Promise<Durability | undefined> {
   }
 }
 
+/** What a receipt says. */
+async function receiptDurability(): Promise<DurabilityLevel> {
+  const { grpc, key } = mesh.endpoints;
+  const client = createGrpcClient(IngestionService, grpc, { key });
+  try {
+    const record = create(IngestionDataSchema, {
+      sourceType: "host",
+      sourceId: "web-1",
+      dataId: "disk",
+      data: "80% full",
+      updatedAt: timestampNow(),
+    });
+    const { receipt } = await client.calls.ingest({ records: [record] });
+    expect(receipt).toMatchObject({ accepted: 1 });
+    return receipt!.durability;
+  } finally {
+    client.close();
+  }
+}
+
 async function runSql(...statements: string[]): Promise<void> {
   const client = new pg.Client({ connectionString: mesh.endpoints.postgresUrl });
   await client.connect();
@@ -60,7 +80,7 @@ describe("a mesh as npm start makes it", () => {
 
   it("loses nothing in a power failure: status and receipts say so", async () => {
     const gateway = await durabilityOf("gateway");
-    expect(gateway).toMatchObject({ accept: SAFE, commit: SAFE });
+    expect(gateway).toMatchObject({ accept: SAFE, commit: SAFE, receipt: DurabilityLevel.SYNCED });
     const store = await durabilityOf("store");
     expect(store!.accept).toBeUndefined();
     expect(store!.commit).toMatchObject({
@@ -68,22 +88,10 @@ describe("a mesh as npm start makes it", () => {
       settings: { fsync: "on", synchronous_commit: "on", full_page_writes: "on" },
     });
     for (const service of ["enricher", "dedup"]) expect(await durabilityOf(service)).toBeUndefined();
-
-    const { grpc, key } = mesh.endpoints;
-    const client = createGrpcClient(IngestionService, grpc, { key });
-    const record = create(IngestionDataSchema, {
-      sourceType: "host",
-      sourceId: "web-1",
-      dataId: "disk",
-      data: "80% full",
-      updatedAt: timestampNow(),
-    });
-    const { receipt } = await client.calls.ingest({ records: [record] });
-    client.close();
-    expect(receipt).toMatchObject({ accepted: 1, durability: DurabilityLevel.SYNCED });
+    expect(await receiptDurability()).toBe(DurabilityLevel.SYNCED);
   });
 
-  it("tells when PostgreSQL is changed under it; what an acknowledgement is worth stays the same", async () => {
+  it("tells when PostgreSQL is changed under it: a receipt is worth no more than the commit to come", async () => {
     await runSql("alter system set synchronous_commit = off", "select pg_reload_conf()");
     const unsafe = {
       level: DurabilityLevel.MEMORY,
@@ -91,8 +99,14 @@ describe("a mesh as npm start makes it", () => {
       settings: { synchronous_commit: "off" },
     };
     await vi.waitFor(async () => expect((await durabilityOf("store"))!.commit).toMatchObject(unsafe), 10_000);
-    expect(await durabilityOf("gateway")).toMatchObject({ accept: SAFE, commit: unsafe });
+    expect(await durabilityOf("gateway")).toMatchObject({
+      accept: SAFE,
+      commit: unsafe,
+      receipt: DurabilityLevel.MEMORY,
+    });
+    expect(await receiptDurability()).toBe(DurabilityLevel.MEMORY);
     await runSql("alter system reset synchronous_commit", "select pg_reload_conf()");
     await vi.waitFor(async () => expect((await durabilityOf("gateway"))!.commit).toMatchObject(SAFE), 10_000);
+    expect(await receiptDurability()).toBe(DurabilityLevel.SYNCED);
   });
 });

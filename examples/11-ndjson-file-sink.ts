@@ -21,6 +21,7 @@ import type {
   BatchOutcome,
   IngestionSink,
   IngestionWriter,
+  ReportedBatch,
   WriteResult,
 } from "../services/store/src/ingestion-writer.ts";
 import { createStore } from "../services/store/src/service.ts";
@@ -56,14 +57,12 @@ export class NdjsonFileSink implements IngestionSink {
     };
   }
 
-  confirm(
-    batchIds: readonly Uint8Array[],
-    bookedUnder: string,
-  ): Promise<{ generation: string; allBooked: boolean }> {
+  confirm(batches: readonly ReportedBatch[]): Promise<{ generation: string; allBooked: boolean }> {
     return this.#enqueue(async () => {
       const { generation, batchIds: known } = await this.#current();
-      const allKnown = batchIds.every((id) => known.has(toHex(id)));
-      return { generation, allBooked: allKnown && bookedUnder === generation };
+      const isKnown = (reported: ReportedBatch): boolean =>
+        reported.generation === generation && known.has(toHex(reported.batchId));
+      return { generation, allBooked: batches.every(isKnown) };
     });
   }
 
@@ -152,13 +151,14 @@ async function openWhole(path: string): Promise<OpenFile> {
 }
 
 function toJson(record: IncomingRecord) {
+  const { data, metadataJson } = record.landed();
   return {
     tenantId: record.tenantId,
-    sourceType: record.sourceType.toString(),
-    sourceId: record.sourceId.toString(),
-    dataId: record.dataId.toString(),
-    data: record.data.toString(),
-    metadata: JSON.parse(record.metadataJson),
+    sourceType: record.source.sourceType,
+    sourceId: record.source.sourceId,
+    dataId: record.dataId,
+    data: data.toString(),
+    metadata: JSON.parse(metadataJson),
   };
 }
 

@@ -148,12 +148,12 @@ describe("the examples for builders", () => {
 
     // The file is taken away under a running store: its batches are not booked any more.
     const sink = new NdjsonFileSink(path);
-    const ids = batches.map(({ batchId }) => batchId);
-    const { generation } = await sink.confirm([], "");
-    const before = await sink.confirm(ids, generation);
+    const { generation } = await sink.confirm([]);
+    const reported = batches.map(({ batchId }) => ({ batchId, generation }));
+    const before = await sink.confirm(reported);
     expect(before.allBooked).toBe(true);
     await rm(path);
-    const after = await sink.confirm(ids, generation);
+    const after = await sink.confirm(reported);
     expect(after.allBooked).toBe(false);
     expect(after.generation).not.toBe(before.generation);
     await sink.close();

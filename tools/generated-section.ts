@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 
 const checkOnly = process.argv.includes("--check");
 
@@ -14,11 +14,25 @@ export function writeSection(file: string, name: string, content: string): void 
   if (head === undefined || tail === undefined) throw new Error(`${file} lacks ${begin} … ${end}`);
   const after = `${head}${begin}\n${content}\n${end}${tail}`;
   if (after === before) return;
-  if (checkOnly) {
-    console.log(`FAILED  ${file}: its section "${name}" is out of date: run \`npm run docs\``);
-    process.exitCode = 1;
-  } else {
-    writeFileSync(file, after);
-    console.log(`wrote   ${file}`);
-  }
+  if (checkOnly) fail(`${file}: its section "${name}" is out of date`);
+  else write(file, after);
+}
+
+/** The same for a whole file. @param content undefined: there is to be no such file */
+export function writeWhole(file: string, content: string | undefined): void {
+  const before = existsSync(file) ? readFileSync(file, "utf8") : undefined;
+  if (content === before) return;
+  if (checkOnly) fail(`${file} is out of date`);
+  else if (content === undefined) rmSync(file);
+  else write(file, content);
+}
+
+function fail(problem: string): void {
+  console.log(`FAILED  ${problem}: run \`npm run docs\``);
+  process.exitCode = 1;
+}
+
+function write(file: string, content: string): void {
+  writeFileSync(file, content);
+  console.log(`wrote   ${file}`);
 }

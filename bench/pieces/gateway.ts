@@ -111,7 +111,7 @@ function createIngest(): (request: Buffer) => Promise<Buffer> {
   const batcher = new Batcher({
     maxRecords: 500,
     maxBytes: () => BATCH_BYTES,
-    lingerMs: 3,
+    lingerMs: 0,
     partitionOf: () => 0,
     publish: async () => {},
   });

@@ -1,3 +1,4 @@
+import { beforeBooks } from "./harness/moments.ts";
 import type { Scenario } from "./harness/scenario.ts";
 
 export const scenario: Scenario = {
@@ -20,6 +21,11 @@ export const scenario: Scenario = {
       faults.halfOpen("store", "postgres");
       await recovered();
       faults.halfOpen("store", "postgres", "toClient");
+      await recovered();
+      // In a transaction that has claimed its batches: nobody else can book them until PostgreSQL gives it up.
+      const held = await faults.holdAt("store", beforeBooks);
+      faults.halfOpen("store", "postgres");
+      held.release();
       await recovered();
     });
   },

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { type KnownRecord, knownRecord } from "./harness/known-records.ts";
+import { type KnownRecord, knownRecord, padded } from "./harness/known-records.ts";
 import { waitUntil } from "./harness/patience.ts";
 import { applyPipeline } from "./harness/pipelines.ts";
 import type { Scenario } from "./harness/scenario.ts";
@@ -41,7 +41,7 @@ export const scenario: Scenario = {
       ...record,
       init: {
         ...record.init,
-        data: `${record.init.data}${" ".repeat(padBytes)}`,
+        data: padded(record.init.data!, padBytes),
         metadata: { version: record.version, pages: Array(pages).fill(0) },
       },
     });

@@ -1,14 +1,16 @@
 import { sumVerdicts, VERDICTS } from "../../services/store/src/verdict.ts";
-import { acceptedRecords, type SentCall, tenantOf } from "./model-gateway.ts";
+import type { History } from "./history.ts";
+import { acceptedRecords, type SentCall, type SentRecord, tenantOf } from "./model-gateway.ts";
 import type { ModelMesh } from "./model-mesh.ts";
+import { lastIdentity } from "./model-pipelines.ts";
 
 /** What is not true of a mesh at rest that must be; nothing where all is well. */
 export function findTroubles(
   mesh: ModelMesh,
-  calls: readonly SentCall[],
-  uuidsNameOneKey: boolean,
+  { calls, uuidsNameOneKey, changesIdentity }: History,
 ): string[] {
-  return [...findBookTroubles(mesh), ...(uuidsNameOneKey ? findTableTroubles(mesh, calls) : [])];
+  const identityOf = changesIdentity ? lastIdentity : ({ key }: SentRecord) => `key-${key}`;
+  return [...findBookTroubles(mesh), ...(uuidsNameOneKey ? findTableTroubles(mesh, calls, identityOf) : [])];
 }
 
 /** INV-1, INV-2, INV-3: whatever was sent. */
@@ -40,13 +42,17 @@ function findBookTroubles(mesh: ModelMesh): string[] {
 }
 
 /** INV-2, INV-4: the greatest record of each key is the row, and there is no other row. */
-function findTableTroubles(mesh: ModelMesh, calls: readonly SentCall[]): string[] {
+function findTableTroubles(
+  mesh: ModelMesh,
+  calls: readonly SentCall[],
+  identityOf: (record: SentRecord) => string,
+): string[] {
   const greatest = new Map<string, Buffer>();
   for (const call of calls) {
     const accepted = acceptedRecords(call);
-    call.records.forEach(({ key }, n) => {
-      if (key === 0) return;
-      const name = `${tenantOf(call.tenant)}\0forum\0town-square\0key-${key}`;
+    call.records.forEach((record, n) => {
+      if (record.key === 0) return;
+      const name = `${tenantOf(call.tenant)}\0forum\0town-square\0${identityOf(record)}`;
       const order = orderOf(BigInt(accepted[n]!.versionUs), accepted[n]!.contentHash);
       const other = greatest.get(name);
       if (other === undefined || Buffer.compare(order, other) > 0) greatest.set(name, order);

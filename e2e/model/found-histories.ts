@@ -24,3 +24,34 @@ export const BOOKED_ANEW_AND_EMPTY: History = {
   ],
   uuidsNameOneKey: true,
 };
+
+/**
+ * The same, but before the record is sent again the database restarts: the empty booking is then of an earlier generation,
+ * as if it had been in the backup.
+ */
+export const BOOKED_ANEW_BEFORE_A_RESTART: History = {
+  ...BOOKED_ANEW_AND_EMPTY,
+  events: [
+    ...BOOKED_ANEW_AND_EMPTY.events,
+    ...goOn(...Array.from({ length: 10 }, () => 0)),
+    { kind: "restart the database", pick: 0 },
+  ],
+};
+
+/**
+ * Two records have one key; a change of the identity rule gives the younger one another. The source sends both again, the older one
+ * first: it is still replaced, and reported so. Then the younger one moves, and nobody has the row of the key it has left
+ * but the source, which sends everything once more.
+ */
+export const REPLACED_UNDER_A_KEY_THAT_IS_LEFT: History = {
+  calls: [
+    { tenant: 0, records: [{ key: 1, version: 1, content: 3, uuid: 1 }] },
+    { tenant: 0, records: [{ key: 1, version: 2, content: 1, uuid: 2 }] },
+  ],
+  events: [
+    { kind: "change the pipeline", pick: 0 },
+    { kind: "change the pipeline", pick: 0 },
+  ],
+  uuidsNameOneKey: true,
+  changesIdentity: true,
+};

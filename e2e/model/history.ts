@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { findTroubles } from "./expectations.ts";
 import type { SentCall, SentRecord } from "./model-gateway.ts";
 import { type HistoryEvent, ModelMesh } from "./model-mesh.ts";
+import { CHANGING_IDENTITY, SAME_IDENTITY } from "./model-pipelines.ts";
 import type { Rules } from "./rules.ts";
 
 /** What is sent, and what happens to it. */
@@ -10,12 +11,21 @@ export interface History {
   events: readonly HistoryEvent[];
   /** False: several keys are sent under one uuid, and which of them gets it depends on who comes first. */
   uuidsNameOneKey: boolean;
+  /** Pipelines give records other keys, each known by a uuid of its own; in the end the source sends everything again, twice. */
+  changesIdentity?: boolean;
 }
 
+type Kind = Required<Pick<History, "uuidsNameOneKey" | "changesIdentity">>;
+
+const KINDS: Kind[] = [
+  { uuidsNameOneKey: true, changesIdentity: false },
+  { uuidsNameOneKey: false, changesIdentity: false },
+  { uuidsNameOneKey: true, changesIdentity: true },
+];
 const KEYS = 3;
 const UUIDS_OF_A_KEY = 2;
 
-function callsWhere(uuidsNameOneKey: boolean): fc.Arbitrary<SentCall[]> {
+function callsWhere({ uuidsNameOneKey, changesIdentity }: Kind): fc.Arbitrary<SentCall[]> {
   const record = fc
     .record({
       key: fc.oneof(
@@ -31,7 +41,11 @@ function callsWhere(uuidsNameOneKey: boolean): fc.Arbitrary<SentCall[]> {
         key,
         version,
         content,
-        uuid: twin === 0 || !uuidsNameOneKey ? twin : key * 10 + twin,
+        uuid: changesIdentity
+          ? 1_000 + key * 100 + version * 10 + content
+          : twin === 0 || !uuidsNameOneKey
+            ? twin
+            : key * 10 + twin,
       }),
     );
   const call = fc.record({
@@ -65,25 +79,30 @@ export function histories({ isRestored = true } = {}): fc.Arbitrary<History> {
       ? ([
           [1, "back up"],
           [1, "restore"],
+          [1, "restart the database"],
         ] as const)
       : []),
   ]);
-  return fc.boolean().chain((uuidsNameOneKey) =>
-    fc.record({
-      calls: callsWhere(uuidsNameOneKey),
-      events,
-      uuidsNameOneKey: fc.constant(uuidsNameOneKey),
-    }),
-  );
+  return fc
+    .constantFrom(...KINDS)
+    .chain((kind) =>
+      fc.record({ calls: callsWhere(kind), events }).map((history) => ({ ...history, ...kind })),
+    );
 }
 
 /** Lets a history happen and the mesh come to rest. Returns it with what is wrong with it then. */
 export async function live(
-  { calls, events, uuidsNameOneKey }: History,
+  history: History,
   rules?: Rules,
 ): Promise<{ mesh: ModelMesh; troubles: string[] }> {
-  const mesh = new ModelMesh(calls, rules);
+  const { calls, events, changesIdentity } = history;
+  const mesh = new ModelMesh(calls, rules, changesIdentity ? CHANGING_IDENTITY : SAME_IDENTITY);
   for (const event of events) await mesh.happen(event);
   await mesh.settle();
-  return { mesh, troubles: findTroubles(mesh, calls, uuidsNameOneKey) };
+  if (changesIdentity) {
+    // Once for rows to find their keys, and once for what is the row of a key that another one has left.
+    await mesh.sendAllAgain();
+    await mesh.sendAllAgain();
+  }
+  return { mesh, troubles: findTroubles(mesh, history) };
 }

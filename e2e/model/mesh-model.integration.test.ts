@@ -50,10 +50,10 @@ function statementOf({ database }: ModelMesh): Statement {
     rows: [...rows.values()]
       .map(({ record }) => ({
         tenant: record.tenantId,
-        key: record.dataId.toString(),
+        key: record.dataId,
         uuid: record.uuid,
         version: String(record.versionUs),
-        data: record.data.toString(),
+        data: record.landed().data.toString(),
         pipeline: String(record.pipelineVersion),
         batch: hex(record.batch.batchId),
       }))

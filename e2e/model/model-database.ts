@@ -1,7 +1,7 @@
 import type { RecordBatch } from "@chowhound/shared/contracts/chowhound/internal/v1/record_batch";
 import { UnbalancedError } from "../../services/store/src/books.ts";
-import { type IncomingRecord, readBatch } from "../../services/store/src/incoming-record.ts";
-import type { BatchOutcome, WriteResult } from "../../services/store/src/ingestion-writer.ts";
+import { GroupReader, type IncomingRecord } from "../../services/store/src/incoming-record.ts";
+import type { BatchOutcome, ReportedBatch, WriteResult } from "../../services/store/src/ingestion-writer.ts";
 import { compareOrder } from "../../services/store/src/record-order.ts";
 import { type Candidate, settleRecords } from "../../services/store/src/settle-records.ts";
 import {
@@ -34,6 +34,8 @@ export interface Contents {
   deadLetters: string[];
   /** Over everything booked, as the table of totals adds them up. */
   totals: VerdictCounts & { accepted: number; deleted: number };
+  /** Transactions that have moved rows to other keys. */
+  moves: number;
 }
 
 /** Verdicts after which the record is in the table, or superseded there. */
@@ -42,13 +44,15 @@ const SETTLED = new Set<Verdict>(["stored", "updated", "unchanged", "stale"]);
 /** The tables of the store and its one transaction, which is all that the rest of the mesh relies on. */
 export class ModelDatabase {
   readonly #rules: Rules;
+  readonly #reader = new GroupReader();
   #contents: Contents = {
     rows: new Map(),
     invoices: new Map(),
     deadLetters: [],
     totals: { ...noVerdicts(), accepted: 0, deleted: 0 },
+    moves: 0,
   };
-  #restores = 0;
+  #starts = 0;
 
   constructor(rules: Rules) {
     this.#rules = rules;
@@ -59,19 +63,26 @@ export class ModelDatabase {
   }
 
   get #generation(): string {
-    return `generation ${this.#restores}`;
+    return `generation ${this.#starts}/${this.#contents.moves}`;
   }
 
   /** As `IngestionSink.confirm`. */
-  confirm(batchIds: readonly Uint8Array[], bookedUnder: string): { generation: string; allBooked: boolean } {
+  confirm(
+    batches: readonly ReportedBatch[],
+    boundTo: string | undefined,
+  ): { generation: string; allBooked: boolean } {
     const generation = this.#generation;
-    const isBooked = (batchId: Uint8Array): boolean => {
-      const invoice = this.#contents.invoices.get(hex(batchId));
-      if (invoice === undefined) return false;
-      const cameAlong = bookedUnder === generation || invoice.generation !== generation;
-      return cameAlong || !this.#rules.countsOnlyWhatCameAlong;
+    const isProof = {
+      "as reported": (booked: string, reported: string) => booked === reported,
+      "from before": (booked: string) => boundTo === generation || booked !== generation,
+      any: () => true,
+    }[this.#rules.countsBookings];
+    const isBooked = (reported: ReportedBatch): boolean => {
+      const invoice = this.#contents.invoices.get(hex(reported.batchId));
+      const isOfThisTable = movesOf(reported.generation) === movesOf(generation);
+      return invoice !== undefined && isOfThisTable && isProof(invoice.generation, reported.generation);
     };
-    return { generation, allBooked: batchIds.every(isBooked) };
+    return { generation, allBooked: batches.every(isBooked) };
   }
 
   backUp(): Contents {
@@ -81,7 +92,12 @@ export class ModelDatabase {
   /** Another database from now on: what it was at the time of the backup. */
   restore(backup: Contents): void {
     this.#contents = copy(backup);
-    this.#restores++;
+    this.restart();
+  }
+
+  /** Nothing is lost, but nobody who looks at the generation can know. */
+  restart(): void {
+    this.#starts++;
   }
 
   /** One transaction, as `PostgresWriter.write`. */
@@ -96,14 +112,16 @@ export class ModelDatabase {
     for (const batch of claimed) {
       totals.accepted += batch.acceptedCount;
       for (const dropped of batch.dropped) count(batch, "duplicate", dropped.count);
-      const read = readBatch(batch);
+      const read = this.#reader.read([batch]);
       records.push(...read.records);
       for (const { ordinal } of read.dead) {
         deadLetters.push(`${hex(batch.batchId)}/${ordinal}`);
         count(batch, "dead_lettered");
       }
     }
+    const movesBefore = this.#contents.moves;
     const verdicts = this.#settle(records);
+    const hasMoved = this.#contents.moves > movesBefore;
     for (const [{ batch }, verdict] of verdicts) count(batch, verdict);
 
     const outcomes = batches.map((batch): BatchOutcome => {
@@ -113,7 +131,7 @@ export class ModelDatabase {
       if (sumVerdicts(counts) !== accepted)
         throw new UnbalancedError(`${sumVerdicts(counts)} verdicts for ${accepted} accepted records`);
       const committed = records.filter(
-        (record) => record.batch === batch && SETTLED.has(verdicts.get(record)!),
+        (record) => record.batch === batch && SETTLED.has(verdicts.get(record)!) && !hasMoved,
       );
       return {
         kind: "booked",
@@ -170,7 +188,8 @@ export class ModelDatabase {
 
   #apply(related: readonly ModelRow[], records: readonly ModelRow[]): Map<IncomingRecord, Verdict> {
     const { rows, totals } = this.#contents;
-    const { verdicts, winners, removals, deletions } = settleRecords(related, records);
+    const { verdicts, winners, removals, deletions, hasMoved } = settleRecords(related, records);
+    if (hasMoved && this.#rules.forgetsAfterMoves) this.#contents.moves++;
     for (const key of removals) rows.delete(key);
     for (const winner of winners) rows.set(winner.key, winner);
     totals.deleted += deletions.filter(Boolean).length;
@@ -214,18 +233,18 @@ function upsert(
 /** Whether a record that is no row is, by its uuid, the row of another data_id. */
 function isRowElsewhere(rows: ReadonlyMap<string, ModelRow>, record: ModelRow): boolean {
   if (rows.get(record.key) === record) return false;
-  return [...rows.values()].some((row) => sameUuid(row, record) && dataIdOf(row) !== dataIdOf(record));
-}
-
-function dataIdOf({ key }: Candidate): string {
-  return key.slice(key.lastIndexOf("\0") + 1);
+  return [...rows.values()].some((row) => sameUuid(row, record) && row.key !== record.key);
 }
 
 function sameUuid(a: Candidate, b: Candidate): boolean {
   return a.uuid === b.uuid && a.tenantId === b.tenantId;
 }
 
-function copy({ rows, invoices, deadLetters, totals }: Contents): Contents {
+function movesOf(generation: string): string {
+  return generation.slice(generation.indexOf("/"));
+}
+
+function copy({ rows, invoices, deadLetters, totals, moves }: Contents): Contents {
   return {
     rows: new Map(rows),
     invoices: new Map(
@@ -233,6 +252,7 @@ function copy({ rows, invoices, deadLetters, totals }: Contents): Contents {
     ),
     deadLetters: [...deadLetters],
     totals: { ...totals },
+    moves,
   };
 }
 

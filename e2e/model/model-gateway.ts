@@ -22,8 +22,6 @@ export interface SentCall {
   records: readonly SentRecord[];
 }
 
-/** Far above what a history needs: nothing is sent because of the time. */
-const NEVER_MS = 2 ** 30;
 const BATCH_RECORDS = 5;
 const START_MS = Date.UTC(2026, 0, 1);
 
@@ -64,7 +62,8 @@ export class ModelGateway {
     return new Batcher({
       maxRecords: BATCH_RECORDS,
       maxBytes: () => 100_000,
-      lingerMs: NEVER_MS,
+      // Nothing is sent because of the time.
+      lingerMs: 0,
       partitionOf: () => 0,
       publish: async (_partition, batch) => {
         await this.#steps.turn(life, "publish");

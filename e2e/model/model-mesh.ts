@@ -1,11 +1,11 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { decodeBatch } from "@chowhound/shared/batch/decode-batch";
 import type { RecordBatch } from "@chowhound/shared/contracts/chowhound/internal/v1/record_batch";
-import { pipelineOf } from "../../services/enricher/src/pipeline-for-test.ts";
-import { createPipelineSet } from "../../services/enricher/src/pipeline-set.ts";
+import type { PipelineSet } from "../../services/enricher/src/pipeline-set.ts";
 import type { WriteResult } from "../../services/store/src/ingestion-writer.ts";
 import { hex, ModelDatabase } from "./model-database.ts";
-import { ModelGateway, type SentCall, tenantOf } from "./model-gateway.ts";
+import { ModelGateway, type SentCall } from "./model-gateway.ts";
+import { SAME_IDENTITY } from "./model-pipelines.ts";
 import { ModelDedup, ModelEnricher, ModelStore, type Surroundings } from "./model-stages.ts";
 import { REAL_RULES, type Rules } from "./rules.ts";
 import { Steps } from "./steps.ts";
@@ -23,6 +23,7 @@ export interface HistoryEvent {
     | "lose an answer"
     | "back up"
     | "restore"
+    | "restart the database"
     | "change the pipeline";
   pick: number;
 }
@@ -43,19 +44,6 @@ interface CallState {
 
 /** Far more than any history of the size that is tried here takes. */
 const MAX_STEPS = 20_000;
-const PIPELINE_VERSIONS = 4;
-const PIPELINES = Array.from({ length: PIPELINE_VERSIONS }, (_, version) =>
-  version === 0
-    ? createPipelineSet([])
-    : createPipelineSet(
-        [0, 1].map((tenant) =>
-          pipelineOf(`- map: { attributes.by: '"pipeline ${version}"' }`, {
-            tenant: tenantOf(tenant),
-            version: BigInt(version),
-          }),
-        ),
-      ),
-);
 
 /** A producer that sends calls, two replicas of each stage, the streams between them, and the database. */
 export class ModelMesh {
@@ -73,11 +61,18 @@ export class ModelMesh {
   readonly #dedups: ModelDedup[];
   readonly #stores: ModelStore[];
   readonly #calls: CallState[];
+  readonly #pipelines: readonly PipelineSet[];
   #published: { batchId: string; accepted: number }[] = [];
   #backup;
   #pipelineVersion = 0;
 
-  constructor(calls: readonly SentCall[], rules: Rules = REAL_RULES) {
+  /** @param pipelines version after version */
+  constructor(
+    calls: readonly SentCall[],
+    rules: Rules = REAL_RULES,
+    pipelines: readonly PipelineSet[] = SAME_IDENTITY,
+  ) {
+    this.#pipelines = pipelines;
     this.#calls = calls.map((call) => ({ call, isAccepted: false, onTheirWay: 0 }));
     this.database = new ModelDatabase(rules);
     this.#backup = this.database.backUp();
@@ -88,7 +83,7 @@ export class ModelMesh {
       enriched: this.#enriched,
       unique: this.#unique,
       database: this.database,
-      pipelines: () => PIPELINES[this.#pipelineVersion]!,
+      pipelines: () => pipelines[this.#pipelineVersion]!,
       notify: (notice) => {
         for (const dedup of this.#dedups) dedup.inbox.push(notice);
       },
@@ -167,9 +162,12 @@ export class ModelMesh {
           for (const call of this.#calls) call.isAccepted = false;
         });
         break;
+      case "restart the database":
+        one([this.database], (database) => database.restart());
+        break;
       case "change the pipeline":
         one([pick], () => {
-          this.#pipelineVersion = Math.min(this.#pipelineVersion + 1, PIPELINE_VERSIONS - 1);
+          this.#pipelineVersion = Math.min(this.#pipelineVersion + 1, this.#pipelines.length - 2);
         });
         break;
     }
@@ -188,6 +186,16 @@ export class ModelMesh {
       await nextTurn();
     }
     throw new Error("the mesh does not come to rest");
+  }
+
+  /**
+   * Of a mesh at rest: the last version of the pipelines comes into force, and the source sends everything once more. Then
+   * as `settle`.
+   */
+  async sendAllAgain(): Promise<void> {
+    this.#pipelineVersion = this.#pipelines.length - 1;
+    for (const call of this.#calls) call.isAccepted = false;
+    await this.settle();
   }
 
   /** All that could happen next without anything going wrong. */

@@ -20,6 +20,7 @@ import { createFingerprintIndex, type FingerprintIndex } from "../../services/de
 import { appendAdditions, enrichBatch } from "../../services/enricher/src/enrich-batch.ts";
 import type { PipelineSet } from "../../services/enricher/src/pipeline-set.ts";
 import { sendCommitNotice } from "../../services/store/src/commit-notices.ts";
+import { reportedBatches } from "../../services/store/src/confirm-responder.ts";
 import type { WriteResult } from "../../services/store/src/ingestion-writer.ts";
 import type { ModelDatabase } from "./model-database.ts";
 import type { Rules } from "./rules.ts";
@@ -147,12 +148,13 @@ export class ModelDedup extends ModelStage {
       ...evidence,
       request: async (question) => {
         await steps.turn(life, "ask");
-        const { batchIds, generation } = fromBinary(ConfirmRequestSchema, question);
+        const asked = fromBinary(ConfirmRequestSchema, question);
         const answer = rules.asksTheDatabase
-          ? database.confirm(batchIds, generation)
+          ? database.confirm(reportedBatches(asked), asked.generation)
           : { generation: license.binding()?.generation ?? "any", allBooked: true };
         await steps.turn(life, "answer");
-        return toBinary(ConfirmResponseSchema, create(ConfirmResponseSchema, answer));
+        const response = create(ConfirmResponseSchema, { ...answer, byGeneration: true });
+        return toBinary(ConfirmResponseSchema, response);
       },
       onOutcome: () => {},
     });

@@ -8,8 +8,13 @@ export interface Rules {
   evidence: "committed" | "published";
   /** Whether dedup drops only on the word of the database that it has now. */
   asksTheDatabase: boolean;
-  /** Whether a batch counts as evidence of a history only if it came along with the database, not if it was booked anew. */
-  countsOnlyWhatCameAlong: boolean;
+  /**
+   * Which bookings of a batch show that the database carries the history on in which it was reported: under the generation
+   * of the report, under another one than now, or any.
+   */
+  countsBookings: "as reported" | "from before" | "any";
+  /** Whether dedup forgets what it knows when rows have moved to other keys. */
+  forgetsAfterMoves: boolean;
   /** Whether the store claims a batch by its id and skips one that it has. */
   claims: boolean;
   /** How the store sees a record when it compares it with others. */
@@ -20,7 +25,8 @@ export const REAL_RULES: Rules = {
   acknowledges: "afterwards",
   evidence: "committed",
   asksTheDatabase: true,
-  countsOnlyWhatCameAlong: true,
+  countsBookings: "as reported",
+  forgetsAfterMoves: true,
   claims: true,
   ordersBy: (record) => record,
 };

@@ -1,3 +1,4 @@
+import { decodeBatch } from "@chowhound/shared/batch/decode-batch";
 import { natsNames } from "@chowhound/shared/stream/topology";
 import { type JetStreamManager, jetstreamManager } from "@nats-io/jetstream";
 import { connect } from "@nats-io/transport-node";
@@ -66,6 +67,12 @@ async function findWithoutProbe(jsm: JetStreamManager, stream: string): Promise<
   const { state } = await jsm.streams.info(stream);
   for (let seq = state.last_seq; seq >= state.first_seq && state.messages > 0; seq--) {
     const message = await jsm.streams.getMessage(stream, { seq });
-    if (message !== null && !Buffer.from(message.data).includes(PROBE_SOURCE)) return seq;
+    if (message !== null && !holdsProbe(message.data)) return seq;
   }
+}
+
+function holdsProbe(message: Uint8Array): boolean {
+  const decoded = decodeBatch(message);
+  if (decoded.kind !== "batch") throw new Error(`RAW holds what is ${decoded.kind}`);
+  return decoded.batch.originals.some((original) => Buffer.from(original).includes(PROBE_SOURCE));
 }

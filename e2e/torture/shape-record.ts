@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { type KnownRecord, knownRecord } from "../faults/harness/known-records.ts";
+import { type KnownRecord, knownRecord, padded } from "../faults/harness/known-records.ts";
 
 /** The uuid of one record of each tenant, which others claim as theirs. */
 export const TAKEN_UUID = "0d1f3a5e-7b9c-4d2e-8f10-a2b4c6d8e0f2";
@@ -34,7 +34,7 @@ export function shapeWithPadding(record: KnownRecord): KnownRecord {
   const { data, metadata, ...init } = shaped.init;
   return {
     ...shaped,
-    init: { ...init, data: `${data}${" ".repeat(padBytes)}`, metadata: { ...metadata, padBytes } },
+    init: { ...init, data: padded(data!, padBytes), metadata: { ...metadata, padBytes } },
   };
 }
 

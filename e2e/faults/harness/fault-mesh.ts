@@ -19,7 +19,7 @@ import { postgresProtocol } from "./postgres-frames.ts";
 import { createProducer, type Producer } from "./producer.ts";
 
 /** What a scenario may want of its mesh beyond the usual. */
-export type MeshVariant = Pick<MeshOptions, "replicas" | "natsServers" | "env" | "software">;
+export type MeshVariant = Pick<MeshOptions, "replicas" | "natsServers" | "env" | "software" | "durable">;
 
 export type ServerName = "nats" | "nats-2" | "nats-3" | "postgres" | "gateway" | "gateway-2";
 
@@ -61,6 +61,8 @@ export async function startFaultMesh({
   natsServers = 1,
   env,
   software,
+  // Quick: nobody waits for the disk.
+  durable = false,
 }: MeshVariant = {}): Promise<FaultMesh> {
   const dataDir = await mkdtemp(join(tmpdir(), "chowhound-faults-"));
   const { file, key } = await ensureLocalKey(dataDir);
@@ -88,7 +90,7 @@ export async function startFaultMesh({
 
   const mesh = await startMesh({
     dataDir,
-    durable: false,
+    durable,
     natsServers,
     ...(replicas !== undefined && { replicas }),
     ...(software !== undefined && { software }),

@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { FaultProxy, type Moment } from "./fault-proxy.ts";
 import { natsProtocol } from "./nats-frames.ts";
@@ -99,7 +100,10 @@ test("half open: nothing arrives and nobody is told; a new connection passes", a
   await vi.waitFor(() => expect(answered).toBe("PONG\r\n"));
   expect(heard).toBe("");
   expect(client.closed).toBe(false);
+  // Nor does the server learn that the client has given up.
   client.destroy();
+  await sleep(100);
+  expect(atServer[0]!.closed).toBe(false);
   client = await connectClient();
   client.write("PING\r\n");
   await vi.waitFor(() => expect(heard).toBe("PING\r\n"));

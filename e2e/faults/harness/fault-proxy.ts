@@ -61,8 +61,8 @@ export class FaultProxy {
   }
 
   /**
-   * Loses whatever is sent on the connections there are, in one direction or both, and tells nobody: what a router does
-   * that has forgotten them. New ones pass.
+   * Loses whatever is sent on the connections there are, in one direction or both, and tells nobody, not even that the
+   * sender has ended: what a router does that has forgotten them. New ones pass.
    */
   halfOpen(direction?: Direction): void {
     for (const connection of this.#connections) connection.swallow(direction);
@@ -73,7 +73,7 @@ export class FaultProxy {
     this.#delayMs = ms;
   }
 
-  /** Ends `cutOff` and `delay`. Connections that are half open stay so until their client gives them up. */
+  /** Ends `cutOff` and `delay`. Connections that are half open stay so until both sides have given them up. */
   heal(): void {
     this.#isCutOff = false;
     this.#delayMs = 0;
@@ -160,12 +160,9 @@ class Connection {
     this.#client = client;
     this.#upstream = upstream;
     this.#rules = rules;
-    const destroy = (): void => {
-      client.destroy();
-      upstream.destroy();
-      rules.onEnd();
-    };
-    for (const socket of [client, upstream]) socket.on("error", () => {}).on("close", destroy);
+    for (const socket of [client, upstream]) socket.on("error", () => {});
+    client.on("close", () => this.#onClose(upstream, "toServer"));
+    upstream.on("close", () => this.#onClose(client, "toClient"));
     this.#forward(client, upstream, "toServer", protocol("toServer"));
     this.#forward(upstream, client, "toClient", protocol("toClient"));
   }
@@ -178,6 +175,12 @@ class Connection {
   swallow(direction?: Direction): void {
     for (const each of ["toServer", "toClient"] as const)
       if (direction === undefined || direction === each) this.#swallowed.add(each);
+  }
+
+  /** One side is gone. The other one learns of it, unless what it is told gets lost. */
+  #onClose(other: Socket, direction: Direction): void {
+    if (!this.#swallowed.has(direction)) other.destroy();
+    if (other.destroyed) this.#rules.onEnd();
   }
 
   #forward(from: Socket, to: Socket, direction: Direction, splitter: Splitter): void {
@@ -201,6 +204,7 @@ class Connection {
       });
     });
     from.on("end", () => {
+      if (this.#swallowed.has(direction)) return;
       // Who ends while something of it is held is gone; what is held was never sent.
       if (isHeld) to.destroy();
       else void last.then(() => to.end());

@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { createGrpcClient } from "@chowhound/local/grpc-client";
 import { AdminService } from "@chowhound/shared/contracts/chowhound/v1/admin_service";
@@ -11,6 +12,11 @@ import { waitUntil } from "./patience.ts";
 export interface Faults {
   /** kill -9, and waits for the end. */
   kill(process: string): Promise<void>;
+  /**
+   * The same with all of PostgreSQL's processes at once: killed alone, the first one leaves the sessions to finish what they are
+   * at. Only where there is /proc.
+   */
+  killWithSessions(): Promise<void>;
   /** Starts what was killed, and waits until it is ready. */
   start(process: string): Promise<void>;
   /** `kill`, then `start`. */
@@ -78,6 +84,14 @@ export function createFaults(mesh: FaultMesh, journal: Journal): Faults {
     async kill(process) {
       journal.fault(`kill -9 ${process}`);
       await kill(process);
+    },
+    async killWithSessions() {
+      journal.fault("kill -9 postgres with its sessions");
+      const postgres = mesh.process("postgres");
+      const children = childrenOf(postgres.pid!);
+      postgres.kill("SIGKILL");
+      for (const pid of children) killIfThere(pid);
+      await postgres.exited();
     },
     async start(process) {
       await mesh.process(process).restart();
@@ -150,4 +164,18 @@ export function createFaults(mesh: FaultMesh, journal: Journal): Faults {
       return true;
     },
   };
+}
+
+/** At once: whoever asks is about to kill them in the midst of something. */
+function childrenOf(parent: number): number[] {
+  const children = readFileSync(`/proc/${parent}/task/${parent}/children`, "utf8");
+  return children.trim().split(" ").map(Number);
+}
+
+function killIfThere(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+  }
 }

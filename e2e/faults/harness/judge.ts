@@ -3,7 +3,7 @@ import { auditBooks } from "@chowhound/local/audit";
 import type { BookKeeper, Books } from "@chowhound/local/books";
 import { IngestionDataSchema } from "@chowhound/shared/contracts/chowhound/v1/ingestion_data";
 import type { FaultMesh } from "./fault-mesh.ts";
-import { keyOf, versionTimeMs } from "./known-records.ts";
+import { keyOf, PAD_MARK, versionTimeMs } from "./known-records.ts";
 import { type Ledger, rowId } from "./ledger.ts";
 import { waitUntil } from "./patience.ts";
 
@@ -71,6 +71,7 @@ function judgeSums(books: Books, { counts, accepted, unanswered }: Ledger): stri
 
 interface Row {
   tenant_id: string;
+  uuid: string;
   source_type: string;
   source_id: string;
   data_id: string;
@@ -84,18 +85,21 @@ interface Row {
 
 async function judgeRows(keeper: BookKeeper, ledger: Ledger): Promise<string[]> {
   const rows = await keeper.query<Row>(
-    `select tenant_id, source_type, source_id, data_id, rtrim(data) as data, metadata, attributes,
-       length(data) - length(rtrim(data)) as pad_bytes, extract(epoch from updated_at)::int as seconds from records`,
+    `select tenant_id, uuid, source_type, source_id, data_id, split_part(data, '${PAD_MARK}', 1) as data, metadata, attributes,
+       length(data) - length(split_part(data, '${PAD_MARK}', 1)) as pad_bytes, extract(epoch from updated_at)::int as seconds from records`,
   );
   const problems: string[] = [];
   const found = new Set<string>();
+  const uuids = new Set<string>();
   for (const row of rows) {
-    const { tenant_id, source_type, source_id, data_id, data } = row;
+    const { tenant_id, uuid, source_type, source_id, data_id, data } = row;
     const id = rowId(tenant_id, keyOf({ sourceType: source_type, sourceId: source_id, dataId: data_id }));
     const expected = ledger.rows.get(id);
     const version = Number(/ version (\d+)/.exec(data)?.[1]);
     if (found.has(id)) problems.push(`${id}: two rows`);
     found.add(id);
+    if (uuids.has(rowId(tenant_id, uuid))) problems.push(`${id}: its uuid ${uuid} has another row`);
+    uuids.add(rowId(tenant_id, uuid));
     if (expected === undefined) problems.push(`${id}: a row of what was never to land`);
     else if (!(version >= expected.certain))
       problems.push(`${id}: version ${version} although ${expected.certain} was accepted`);

@@ -1,4 +1,4 @@
-import { randomUUID } from "node:crypto";
+import { createHash, randomUUID } from "node:crypto";
 import type { JsonObject, MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { IngestionDataSchema } from "@chowhound/shared/contracts/chowhound/v1/ingestion_data";
@@ -37,7 +37,7 @@ export function knownRecord(
   return {
     init: {
       ...place,
-      data: `${place.dataId} version ${version}${fate === "dies" ? " dies" : ""}${" ".repeat(padBytes)}`,
+      data: padded(`${place.dataId} version ${version}${fate === "dies" ? " dies" : ""}`, padBytes),
       metadata,
       attributes: { version: String(version) },
       ...(fate !== "rejected" && { updatedAt: timestampFromMs(versionTimeMs(version)) }),
@@ -46,6 +46,16 @@ export function knownRecord(
     key: keyOf(place),
     version,
   };
+}
+
+/** Between a text and what makes it larger. */
+export const PAD_MARK = "\t";
+
+/** The text, larger by so many characters, the same for the same text: noise, which can't be packed into less. */
+export function padded(text: string, padBytes: number): string {
+  if (padBytes === 0) return text;
+  const noise = createHash("shake256", { outputLength: padBytes }).update(text).digest("base64url");
+  return text + PAD_MARK + noise.slice(0, padBytes - 1);
 }
 
 /** The record with a uuid of its own, as a source gives it that knows its records again. */

@@ -93,9 +93,17 @@ export class Ledger {
     return { counts: structuredClone(this.counts), certain, letters: new Map(this.letters) };
   }
 
-  /** The database is as it was at the snapshot: what was accepted since is no longer owed, until it is accepted again. */
-  setBack({ counts, certain, letters }: LedgerSnapshot): void {
-    Object.assign(this.counts, structuredClone(counts));
+  /**
+   * The database is as it was at the snapshot: what was accepted since is no longer owed, until it is accepted again. It
+   * counts, though, what has been accepted since `heldUp` and is still on its way.
+   */
+  setBack({ counts, certain, letters }: LedgerSnapshot, { heldUp = this.snapshot() } = {}): void {
+    const before = structuredClone(counts);
+    for (const fate of Object.keys(before) as Fate[]) {
+      before[fate].accepted += this.counts[fate].accepted - heldUp.counts[fate].accepted;
+      before[fate].unanswered += this.counts[fate].unanswered - heldUp.counts[fate].unanswered;
+    }
+    Object.assign(this.counts, before);
     for (const [id, row] of this.rows) row.certain = certain.get(id) ?? 0;
     for (const id of this.letters.keys()) this.letters.set(id, letters.get(id) ?? false);
   }

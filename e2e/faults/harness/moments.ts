@@ -38,12 +38,12 @@ export function beforeAcknowledging(role: StreamRole): Moment {
   };
 }
 
-/** Within the store's transaction: the records have been copied in, no row is written. */
+/** Within the store's transaction: no row is written, whether records are copied right into the table or beside it first. */
 export const beforeRows: Moment = {
   what: "in the transaction, before the rows are written",
   server: "postgres",
   direction: "toServer",
-  matches: ({ label }) => label === "Bind upsert",
+  matches: ({ label }) => label === "Bind upsert" || label.startsWith("Query copy records "),
 };
 
 /** Within the store's transaction: all rows are written, the books are not. */
@@ -59,7 +59,7 @@ export const beforeCommit: Moment = {
   what: "before the COMMIT reaches PostgreSQL",
   server: "postgres",
   direction: "toServer",
-  matches: ({ label }) => label.toLowerCase() === "query commit",
+  matches: ({ label }) => /^query .*\bcommit$/i.test(label),
 };
 
 /** The transaction is committed; the store doesn't know. */

@@ -22,7 +22,10 @@ describe("commit notices", () => {
     const outcome = absorbNotice(notice({ generation: "g1", batches: [batch] }), { index, license });
     expect(outcome).toBe("absorbed");
     expect([index.has(fingerprints, 0), index.has(fingerprints, 16), index.size]).toEqual([true, true, 2]);
-    expect(license.binding()).toMatchObject({ generation: "g1", batchIds: ["01".repeat(16)] });
+    expect(license.binding()).toMatchObject({
+      generation: "g1",
+      recent: [{ batchId: "01".repeat(16), generation: "g1" }],
+    });
   });
 
   it("of another generation add nothing", () => {

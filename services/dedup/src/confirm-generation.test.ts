@@ -14,18 +14,22 @@ const fingerprint = Buffer.alloc(16, 7);
 /** Evidence bound to g1 and a store that answers when the test says so. */
 function dialogue() {
   const index = createFingerprintIndex({ capacity: 1_000 });
-  const license = createDropLicense({ binding: { generation: "g1", batchIds: [batchId] } });
+  const license = createDropLicense({
+    binding: { generation: "g1", recent: [{ batchId, generation: "g0" }] },
+  });
   index.add(fingerprint, 0);
-  const questions: { batchIds: string[]; reply(message: Uint8Array): void; fail(): void }[] = [];
+  const questions: { asked: string[]; reply(message: Uint8Array): void; fail(): void }[] = [];
   const outcomes: ConfirmOutcome[] = [];
   const confirmation = createConfirmation({
     index,
     license,
     request: (message) =>
       new Promise((reply, reject) => {
-        const { batchIds } = fromBinary(ConfirmRequestSchema, message);
+        const { batchIds, generations, generationOf } = fromBinary(ConfirmRequestSchema, message);
         questions.push({
-          batchIds: batchIds.map((id) => Buffer.from(id).toString("hex")),
+          asked: batchIds.map(
+            (id, place) => `${Buffer.from(id).toString("hex")} of ${generations[generationOf[place]!]}`,
+          ),
           reply,
           fail: () => reject(new Error("timeout")),
         });
@@ -36,15 +40,18 @@ function dialogue() {
   return { index, license, questions, outcomes, ask };
 }
 
-function answer(generation: string, allBooked: boolean): Uint8Array {
-  return toBinary(ConfirmResponseSchema, create(ConfirmResponseSchema, { generation, allBooked }));
+function answer(generation: string, allBooked: boolean, { byGeneration = true } = {}): Uint8Array {
+  return toBinary(
+    ConfirmResponseSchema,
+    create(ConfirmResponseSchema, { generation, allBooked, byGeneration }),
+  );
 }
 
 describe("confirmation", () => {
-  it("asks about the recent batches and permits drops under the same generation", async () => {
+  it("asks about the recent batches, each with its generation, and permits drops under the same generation", async () => {
     const { questions, outcomes, ask } = dialogue();
     const mayDrop = ask();
-    expect(questions.map(({ batchIds }) => batchIds)).toEqual([[batchId]]);
+    expect(questions.map(({ asked }) => asked)).toEqual([[`${batchId} of g0`]]);
     questions[0]!.reply(answer("g1", true));
     expect(await mayDrop).toBe(true);
     expect(outcomes).toEqual(["confirmed"]);
@@ -84,13 +91,26 @@ describe("confirmation", () => {
     expect(outcomes).toEqual(["void"]);
   });
 
+  it("believes a store that knows nothing of generations only under the generation it is bound to", async () => {
+    const { index, questions, outcomes, ask } = dialogue();
+    const byGeneration = false;
+    const bound = ask();
+    questions[0]!.reply(answer("g1", true, { byGeneration }));
+    expect(await bound).toBe(true);
+    const another = ask();
+    questions[1]!.reply(answer("g2", true, { byGeneration }));
+    expect(await another).toBe(false);
+    expect(outcomes).toEqual(["confirmed", "void"]);
+    expect(index.size).toBe(0);
+  });
+
   it("lets those who asked look at the index before anything else can change it", async () => {
     const { index, license, questions } = dialogue();
     const seen: string[] = [];
     const confirmation = createConfirmation({
       index,
       license,
-      request: () => new Promise((reply) => questions.push({ batchIds: [], reply, fail: () => {} })),
+      request: () => new Promise((reply) => questions.push({ asked: [], reply, fail: () => {} })),
       onOutcome: () => {
         queueMicrotask(() => {
           index.clear();

@@ -1,10 +1,11 @@
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import {
+  type ConfirmRequest,
   ConfirmRequestSchema,
   type ConfirmResponse,
   ConfirmResponseSchema,
 } from "@chowhound/shared/contracts/chowhound/internal/v1/commit_notice";
-import type { Question } from "./drop-license.ts";
+import type { Answer, Question } from "./drop-license.ts";
 import type { Evidence } from "./evidence.ts";
 
 /** How a question to the store ended; all but `no-answer` are the license's words. */
@@ -62,14 +63,31 @@ export function createConfirmation({
 async function putQuestion(
   question: Question,
   request: ConfirmationOptions["request"],
-): Promise<ConfirmResponse | undefined> {
-  const batchIds = question.batchIds.map((id) => Buffer.from(id, "hex"));
-  const { generation = "" } = question;
+): Promise<Answer | undefined> {
   try {
-    const message = toBinary(ConfirmRequestSchema, create(ConfirmRequestSchema, { batchIds, generation }));
+    const message = toBinary(ConfirmRequestSchema, toRequest(question));
     const answer = fromBinary(ConfirmResponseSchema, await request(message));
-    return answer.generation === "" ? undefined : answer;
+    return answer.generation === "" ? undefined : readAnswer(question, answer);
   } catch {
     return undefined;
   }
+}
+
+function toRequest({ recent, generation = "" }: Question): ConfirmRequest {
+  const generations = [...new Set(recent.map((batch) => batch.generation))];
+  return create(ConfirmRequestSchema, {
+    batchIds: recent.map(({ batchId }) => Buffer.from(batchId, "hex")),
+    generation,
+    generations,
+    generationOf: recent.map((batch) => generations.indexOf(batch.generation)),
+  });
+}
+
+/** A store that doesn't look at each batch's generation can't speak for batches of another one than it is now. */
+function readAnswer(
+  { recent, generation: bound }: Question,
+  { generation, allBooked, byGeneration }: ConfirmResponse,
+): Answer {
+  const isProof = byGeneration || generation === bound || recent.length === 0;
+  return { generation, allBooked: allBooked && isProof };
 }

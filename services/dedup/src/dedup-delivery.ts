@@ -1,10 +1,12 @@
 import { toBinary } from "@bufbuild/protobuf";
 import { isReplay } from "@chowhound/shared/batch/batch-columns";
 import { decodeBatch } from "@chowhound/shared/batch/decode-batch";
+import { type PackedBatch, packBatch, peekPacked } from "@chowhound/shared/batch/pack-batch";
 import {
   type RecordBatch,
   RecordBatchSchema,
 } from "@chowhound/shared/contracts/chowhound/internal/v1/record_batch";
+import { HASH_BYTES } from "@chowhound/shared/record/content-hash";
 import type { Logger } from "@chowhound/shared/runtime/logger";
 import type { Delivery } from "@chowhound/shared/stream/stage-consumer";
 import { tapBatch } from "@chowhound/shared/tap/batch-source";
@@ -15,7 +17,7 @@ import type { StageTrace } from "@chowhound/shared/telemetry/stage-trace";
 import { traceHeaderBytes } from "@chowhound/shared/telemetry/trace-header";
 import type { Confirmation } from "./confirm-generation.ts";
 import { dropRecords } from "./drop-records.ts";
-import { findCommitted } from "./find-committed.ts";
+import { findCommitted, holdsAny } from "./find-committed.ts";
 import type { FingerprintIndex } from "./fingerprint-index.ts";
 
 /** How long a batch of newer software waits for a replica that understands it. */
@@ -61,7 +63,7 @@ export function createDeliveryHandler(
     try {
       const drops = await findDrops(batch);
       if (drops.length === 0) return whole;
-      const reduced = toBinary(RecordBatchSchema, dropRecords(batch, drops));
+      const reduced = packBatch(toBinary(RecordBatchSchema, dropRecords(batch, drops)), batch.partition);
       // Places and counts can outweigh what few small records weighed.
       const isTooLarge = reduced.length > maxBytes - traceHeaderBytes(batch.calls.length);
       return isTooLarge ? whole : { bytes: reduced, drops };
@@ -71,7 +73,26 @@ export function createDeliveryHandler(
     }
   }
 
+  /** Passes a batch on as it is, where its fingerprints alone show that the store has none of its records. */
+  async function passAllNew(delivery: Delivery): Promise<boolean> {
+    // Spans and the tap tell what only the whole batch knows.
+    if (delivery.trace !== undefined || tap.isOpen) return false;
+    const packed = tryPeek(delivery.bytes);
+    if (packed === undefined || holdsAny(index, packed.fingerprints)) return false;
+    const isPublished = await publish(packed.partition, delivery.bytes, undefined);
+    settle(delivery, isPublished);
+    if (isPublished) countPassed(packed.fingerprints.length / HASH_BYTES, 0, delivery.bytes);
+    return true;
+  }
+
+  function countPassed(records: number, dropped: number, bytes: Uint8Array): void {
+    meter.batch(records, bytes.length);
+    meter.count("chowhound.dedup.dropped", dropped);
+    meter.count("chowhound.dedup.passed", records - dropped);
+  }
+
   return async (delivery) => {
+    if (await passAllNew(delivery)) return;
     const decoded = decodeBatch(delivery.bytes);
     if (decoded.kind === "newer") {
       log.warn(
@@ -99,11 +120,20 @@ export function createDeliveryHandler(
     const isPublished = await publish(batch.partition, bytes, delivery.trace);
     settle(delivery, isPublished);
     if (!isPublished) return;
-    meter.batch(batch.originals.length, bytes.length);
-    meter.count("chowhound.dedup.dropped", dropped);
-    meter.count("chowhound.dedup.passed", batch.originals.length - dropped);
+    countPassed(batch.originals.length, dropped, bytes);
     if (tap.isOpen) tap.show(tapReduced(batch, drops));
   };
+}
+
+/** What is malformed, or not enriched, is dealt with where it is decoded. */
+function tryPeek(message: Uint8Array): PackedBatch | undefined {
+  try {
+    const packed = peekPacked(message);
+    const bytes = packed?.fingerprints.length ?? 0;
+    return bytes > 0 && bytes % HASH_BYTES === 0 ? packed : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** @param drops the indices of the records that are not passed on */

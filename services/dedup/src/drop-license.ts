@@ -7,7 +7,8 @@
  * asked after the records to be dropped had arrived: "which generation are you, and are these batches booked?"
  *
  * A new generation that has brought all of the recent batches along carries the same history on, and the index stays. A
- * batch that it has booked anew proves nothing: copies may be on their way from which dedup has dropped the records.
+ * batch that was booked anew, by this generation or by one in between, proves nothing: copies may be on their way from
+ * which dedup has dropped the records. So each batch is asked for together with the generation that reported it.
  * That the recent ones speak for all older ones rests on two assumptions: a restored database is what the old one was at
  * some earlier moment, and fewer than half of `maxRecentBatches` batches are between their commit and the arrival of
  * their acknowledgement and notice at any time (a batch in between may overtake others).
@@ -40,14 +41,20 @@ export interface DropLicense {
 export interface Binding {
   readonly generation: string;
   /** The last batches absorbed, oldest first. */
-  readonly batchIds: readonly string[];
+  readonly recent: readonly RecentBatch[];
   /** Changes whenever the index is bound anew, also when it is voided within one generation. */
   readonly serial: number;
 }
 
+export interface RecentBatch {
+  readonly batchId: string;
+  /** What the database was when it reported the batch. */
+  readonly generation: string;
+}
+
 export interface Question {
-  /** The database is to say whether it has booked all of these. */
-  readonly batchIds: readonly string[];
+  /** The database is to say whether it has booked all of these, each under its generation. */
+  readonly recent: readonly RecentBatch[];
   /** What the index is bound to; undefined while it is bound to nothing. */
   readonly generation: string | undefined;
   readonly serial: number;
@@ -61,7 +68,7 @@ export interface Answer {
 
 export interface DropLicenseOptions {
   /** What a loaded index was bound to when it was saved; without it the index must be empty. */
-  readonly binding?: Pick<Binding, "generation" | "batchIds"> | undefined;
+  readonly binding?: Pick<Binding, "generation" | "recent"> | undefined;
   readonly maxRecentBatches?: number;
 }
 
@@ -69,7 +76,8 @@ export const defaultMaxRecentBatches = 256;
 
 export function createDropLicense(options: DropLicenseOptions = {}): DropLicense {
   const maxRecentBatches = options.maxRecentBatches ?? defaultMaxRecentBatches;
-  const recent = new Set(options.binding?.batchIds);
+  /** By batch id: the generation that reported it first. */
+  const recent = new Map(options.binding?.recent.map((batch) => [batch.batchId, batch.generation]));
   let generation = options.binding?.generation;
   let serial = 0;
   let absorbed = 0;
@@ -79,19 +87,23 @@ export function createDropLicense(options: DropLicenseOptions = {}): DropLicense
     serial++;
   }
 
+  function listRecent(): RecentBatch[] {
+    return Array.from(recent, ([batchId, reportedBy]) => ({ batchId, generation: reportedBy }));
+  }
+
   return {
-    binding: () => (generation === undefined ? undefined : { generation, batchIds: [...recent], serial }),
+    binding: () => (generation === undefined ? undefined : { generation, recent: listRecent(), serial }),
 
     onCommitNotice(noticeGeneration, batchId) {
       if (generation === undefined) bind(noticeGeneration);
       if (noticeGeneration !== generation) return "revalidate";
       absorbed++;
-      recent.add(batchId);
-      if (recent.size > maxRecentBatches) recent.delete(recent.values().next().value!);
+      if (!recent.has(batchId)) recent.set(batchId, noticeGeneration);
+      if (recent.size > maxRecentBatches) recent.delete(recent.keys().next().value!);
       return "absorb";
     },
 
-    ask: () => ({ batchIds: [...recent], generation, serial, absorbed }),
+    ask: () => ({ recent: listRecent(), generation, serial, absorbed }),
 
     onConfirmation(question, answer) {
       if (question.serial !== serial) return "ask-again";

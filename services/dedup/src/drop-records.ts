@@ -9,6 +9,7 @@ import {
 import { HASH_BYTES } from "@chowhound/shared/record/content-hash";
 import { RECORD_FIELD, RecordView } from "@chowhound/shared/record/record-view";
 import { UUID_BYTES } from "@chowhound/shared/record/uuid";
+import { writtenSource } from "@chowhound/shared/record/written-source";
 
 /**
  * The batch without the records at `drops` (ascending, each once), which are counted by source instead and of which
@@ -84,21 +85,35 @@ function fixedColumn(values: Uint8Array, width: number, kept: readonly number[])
 /** What the batch has counted already and one more for each drop. */
 function addDropped(batch: RecordBatch, drops: readonly number[]): DroppedCount[] {
   const bySource = new Map<string, DroppedCount>();
-  const add = (tenantId: string, sourceType: string, sourceId: string, count: number): void => {
+  const countOf = ({
+    tenantId,
+    sourceType,
+    sourceId,
+  }: Omit<DroppedCount, "count" | "$typeName">): DroppedCount => {
     // No name holds a NUL character: the gateway lets none in.
     const key = `${tenantId}\0${sourceType}\0${sourceId}`;
-    const known = bySource.get(key);
-    if (known === undefined)
-      bySource.set(key, create(DroppedCountSchema, { tenantId, sourceType, sourceId, count }));
-    else known.count += count;
+    let counted = bySource.get(key);
+    if (counted === undefined) {
+      counted = create(DroppedCountSchema, { tenantId, sourceType, sourceId });
+      bySource.set(key, counted);
+    }
+    return counted;
   };
-  for (const { tenantId, sourceType, sourceId, count } of batch.dropped)
-    add(tenantId, sourceType, sourceId, count);
+  for (const known of batch.dropped) countOf(known).count += known.count;
   const view = new RecordView();
+  const byCall = batch.calls.map(() => new Map<string, DroppedCount>());
   for (const index of drops) {
     view.read(batch.originals[index]!);
-    const { tenantId } = callAt(batch, index);
-    add(tenantId, view.text(RECORD_FIELD.sourceType), view.text(RECORD_FIELD.sourceId), 1);
+    const ofCall = byCall[batch.callOf[index]!]!;
+    const written = writtenSource(view);
+    let counted = ofCall.get(written);
+    if (counted === undefined) {
+      const sourceType = view.text(RECORD_FIELD.sourceType);
+      const sourceId = view.text(RECORD_FIELD.sourceId);
+      counted = countOf({ tenantId: callAt(batch, index).tenantId, sourceType, sourceId });
+      ofCall.set(written, counted);
+    }
+    counted.count++;
   }
   return [...bySource.values()];
 }

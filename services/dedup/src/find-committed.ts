@@ -12,3 +12,9 @@ export function findCommitted(batch: RecordBatch, index: Pick<FingerprintIndex, 
   }
   return found;
 }
+
+/** Whether the index holds any of these fingerprints. */
+export function holdsAny(index: Pick<FingerprintIndex, "has">, fingerprints: Uint8Array): boolean {
+  for (let at = 0; at < fingerprints.length; at += HASH_BYTES) if (index.has(fingerprints, at)) return true;
+  return false;
+}

@@ -32,8 +32,16 @@ function batchId(n: number): string {
   return n.toString(16).padStart(32, "0");
 }
 
+const BINDING = {
+  generation: "g2",
+  recent: [
+    { batchId: batchId(1), generation: "g1" },
+    { batchId: batchId(2), generation: "g2" },
+  ],
+};
+
 function boundLicense() {
-  return createDropLicense({ binding: { generation: "g1", batchIds: [batchId(1), batchId(2)] } });
+  return createDropLicense({ binding: BINDING });
 }
 
 async function savedBytes(): Promise<Buffer> {
@@ -52,7 +60,7 @@ describe("index snapshot", () => {
     expect(await createIndexSnapshot(path).save(index, boundLicense().binding)).toBe("saved");
 
     const loaded = await createIndexSnapshot(path).load(size);
-    expect(loaded.binding).toEqual({ generation: "g1", batchIds: [batchId(1), batchId(2)] });
+    expect(loaded.binding).toEqual(BINDING);
     expect(loaded.index.size).toBe(index.size);
     for (let i = 0; i < 2000; i++) {
       expect(loaded.index.has(fingerprint(i), 0)).toBe(index.has(fingerprint(i), 0));
@@ -68,7 +76,9 @@ describe("index snapshot", () => {
     await createIndexSnapshot(path).save(index, license.binding);
 
     const loaded = await createIndexSnapshot(path).load(large);
-    expect(loaded.binding?.batchIds).toEqual(Array.from({ length: 256 }, (_, i) => batchId(44 + i)));
+    expect(loaded.binding?.recent).toEqual(
+      Array.from({ length: 256 }, (_, i) => ({ batchId: batchId(44 + i), generation: "g1" })),
+    );
     expect(loaded.index.size).toBe(index.size);
   });
 
@@ -89,7 +99,7 @@ describe("index snapshot", () => {
     const longAgo = new Date(Date.now() - 2 * 60_000);
     await utimes(`${path}.tmp`, longAgo, longAgo);
     await snapshot.save(filledIndex(5), boundLicense().binding);
-    expect(await snapshot.load(size)).toMatchObject({ index: { size: 5 }, binding: { generation: "g1" } });
+    expect(await snapshot.load(size)).toMatchObject({ index: { size: 5 }, binding: { generation: "g2" } });
     expect(await readdir(folder)).toEqual(["index"]);
   });
 
@@ -196,7 +206,7 @@ describe("index snapshot", () => {
     expect(await save).toBe("saved");
 
     const loaded = await snapshot.load(large);
-    const listed = new Set(loaded.binding?.batchIds);
+    const listed = new Set(loaded.binding?.recent.map((batch) => batch.batchId));
     let found = 0;
     for (let batch = 0; batch < batches; batch++) {
       for (let i = 0; i < 10; i++) {

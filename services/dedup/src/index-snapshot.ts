@@ -3,7 +3,7 @@
  *
  *     magic, format version, bucket bytes, bucket count   16 bytes, in the byte order of the machine
  *     the buckets as they lie in memory
- *     JSON: the generation the index is bound to, and the last batches it has absorbed
+ *     JSON: the generation the index is bound to, and the last batches it has absorbed, each with its generation
  *     CRC-32 of all before                                 4 bytes
  *
  * A snapshot is a cache of a cache. One that is damaged, or of another shape, is not repaired: the index starts empty.
@@ -50,17 +50,17 @@ export interface IndexSnapshot {
 export type LoadedIndex =
   | {
       readonly index: FingerprintIndex;
-      readonly binding: Pick<Binding, "generation" | "batchIds">;
+      readonly binding: Pick<Binding, "generation" | "recent">;
     }
   | { readonly index: FingerprintIndex; readonly binding?: undefined; readonly reason: string };
 
 const magic = 0x5846_4843; // "CHFX", and another number on a machine of the other byte order
-const formatVersion = 1;
+const formatVersion = 2;
 const headerBytes = 16;
 const checksumBytes = 4;
 /** Copying and checksumming this much takes about a tenth of a millisecond; the event loop is free in between. */
 const chunkBytes = 1024 * bucketBytes;
-/** Generation and batch ids take some 10 KiB; a file that claims much more is no snapshot. */
+/** Generations and batch ids take some 40 KiB; a file that claims much more is no snapshot. */
 const maxLabelBytes = 1024 * 1024;
 /** An unfinished file that nobody has written to for so long was left behind by a process that is gone. */
 const leftoverAgeMs = 60_000;
@@ -99,7 +99,7 @@ async function saveTo(path: string, index: FingerprintIndex, binding: () => Bind
       // Taken after the entries: the batches listed must include the last ones whose entries were copied.
       const after = binding();
       if (after?.serial !== before.serial) return false;
-      await write(Buffer.from(JSON.stringify({ generation: after.generation, batchIds: after.batchIds })));
+      await write(Buffer.from(JSON.stringify({ generation: after.generation, recent: after.recent })));
       await write(checksumOf(write.crc()));
       return true;
     });
@@ -156,7 +156,7 @@ async function readInto(index: FingerprintIndex, file: FileHandle) {
   if (!checksumOf(crc32(label, crc)).equals(rest.subarray(labelBytes))) {
     throw new Error("the snapshot is damaged: its checksum differs");
   }
-  return JSON.parse(label.toString()) as Pick<Binding, "generation" | "batchIds">;
+  return JSON.parse(label.toString()) as Pick<Binding, "generation" | "recent">;
 }
 
 function headerOf(index: FingerprintIndex): Buffer {

@@ -48,7 +48,11 @@ export class PlayedStore {
     if (this.answersAfterMs === undefined) return;
     const { batchIds } = fromBinary(ConfirmRequestSchema, message.data);
     const allBooked = batchIds.every((id) => this.booked.has(hex(id)));
-    const answer = create(ConfirmResponseSchema, { generation: this.generation, allBooked });
+    const answer = create(ConfirmResponseSchema, {
+      generation: this.generation,
+      allBooked,
+      byGeneration: true,
+    });
     await sleep(this.answersAfterMs);
     message.respond(toBinary(ConfirmResponseSchema, answer));
   }

@@ -84,15 +84,19 @@ export function enrichBatch(
       additions.deadLabels.push(toDeadLabel(index, outcome));
       continue;
     }
-    recordFingerprint({
-      tenantId,
-      sourceType: view.slice(RECORD_FIELD.sourceType),
-      sourceId: view.slice(RECORD_FIELD.sourceId),
-      dataId: outcome.dataId,
-      versionUs: batch.versionsUs[index]!,
-      contentHash: contentHashes.subarray(index * HASH_BYTES, (index + 1) * HASH_BYTES),
-      pipelineVersion: pipeline.version,
-    }).copy(additions.fingerprints, index * HASH_BYTES);
+    recordFingerprint(
+      {
+        tenantId,
+        sourceType: view.slice(RECORD_FIELD.sourceType),
+        sourceId: view.slice(RECORD_FIELD.sourceId),
+        dataId: outcome.dataId,
+        versionUs: batch.versionsUs[index]!,
+        contentHash: contentHashes.subarray(index * HASH_BYTES, (index + 1) * HASH_BYTES),
+        pipelineVersion: pipeline.version,
+      },
+      additions.fingerprints,
+      index * HASH_BYTES,
+    );
     if (outcome.changes === undefined) continue;
     const enrichment = toEnrichment(index, outcome.changes);
     additions.enrichments.push(enrichment);

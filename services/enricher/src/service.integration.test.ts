@@ -9,7 +9,13 @@ import { BadRequestSchema } from "@chowhound/shared/contracts/google/rpc/error_d
 import { type AdminServer, startAdminServer } from "@chowhound/shared/rpc/admin-server";
 import { readConfig } from "@chowhound/shared/runtime/config";
 import { ServiceState } from "@chowhound/shared/runtime/service-status";
-import { ensureStream, type NatsNames, natsNames, type StreamRole } from "@chowhound/shared/stream/topology";
+import {
+  ensureStream,
+  maxRawMessageBytes,
+  type NatsNames,
+  natsNames,
+  type StreamRole,
+} from "@chowhound/shared/stream/topology";
 import { encodeSample, type SampleRecord, sampleRawBatch } from "@chowhound/shared/testing/sample-batches";
 import { prepareService, type RunningService } from "@chowhound/shared/testing/service-runtime";
 import { freshPrefix } from "@chowhound/shared/testing/test-servers";
@@ -220,6 +226,16 @@ describe("PipelineService", () => {
     const got = await pipelines.getPipeline({ tenantId: "acme", sourceType: "forum" });
     expect(got.pipeline?.definition).toBe(definition);
   });
+});
+
+test("whatever RAW takes and is no batch can be passed on: the largest, too", async () => {
+  await startEnricher();
+  const largest = maxRawMessageBytes(nc);
+  await publish(Buffer.alloc(largest, 0xff));
+  await untilRawIsEmpty();
+  const [junk] = await enriched();
+  expect(junk?.originals.map(({ length }) => length)).toEqual([largest]);
+  expect(junk?.deadLabels).toMatchObject([{ reason: "undecodable_batch" }]);
 });
 
 test("a record that fails is dead, whole, and its neighbours pass; so is a message that is no batch", async () => {

@@ -1,11 +1,15 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { create, toBinary } from "@bufbuild/protobuf";
 import { findFreePort } from "@chowhound/local/free-port";
 import { planNatsCluster, startNatsCluster } from "@chowhound/local/nats-cluster";
 import { type NatsServer, startNatsServer } from "@chowhound/local/nats-server";
-import type { AcceptDurability } from "@chowhound/shared/contracts/chowhound/v1/admin_service";
-import { SyncPolicy } from "@chowhound/shared/contracts/chowhound/v1/admin_service";
+import {
+  type AcceptDurability,
+  CommitDurabilitySchema,
+  SyncPolicy,
+} from "@chowhound/shared/contracts/chowhound/v1/admin_service";
 import { DurabilityLevel } from "@chowhound/shared/contracts/chowhound/v1/ingestion_service";
 import { natsNames } from "@chowhound/shared/stream/topology";
 import { jetstreamManager, RetentionPolicy, StorageType } from "@nats-io/jetstream";
@@ -50,8 +54,27 @@ async function startNats(
   return nats;
 }
 
-/** A gateway, what it has logged, and what it says about durability in its status and in its receipts. */
-async function startGateway(natsUrl: string, overrides: Partial<GatewayConfig>) {
+/** Stands in for a store whose commits are worth so much. */
+async function playStore(natsUrl: string, natsPrefix: string, level: DurabilityLevel): Promise<void> {
+  const servers = natsUrl.split(",");
+  const nc = await connect({ servers, maxReconnectAttempts: -1, reconnectTimeWait: 100 });
+  closers.push(() => nc.close());
+  const warnings = level === DurabilityLevel.SYNCED ? [] : ["commits can be lost"];
+  const answer = toBinary(CommitDurabilitySchema, create(CommitDurabilitySchema, { level, warnings }));
+  nc.subscribe(natsNames(natsPrefix).durability, { callback: (_, message) => void message.respond(answer) });
+  await nc.flush();
+}
+
+/**
+ * A gateway, what it has logged, and what it says about durability in its status and in its receipts.
+ *
+ * @param commit what the store says; "none": there is no store
+ */
+async function startGateway(
+  natsUrl: string,
+  overrides: Partial<GatewayConfig>,
+  commit: DurabilityLevel | "none" = DurabilityLevel.SYNCED,
+) {
   const logged: { message: string; warnings?: string[]; durability?: string }[] = [];
   const log = pino(
     { messageKey: "message", level: "info" },
@@ -60,11 +83,15 @@ async function startGateway(natsUrl: string, overrides: Partial<GatewayConfig>) 
   const test = await startTestGateway(natsUrl, overrides, log);
   closers.push(() => test.stop());
   await test.started;
+  if (commit !== "none") await playStore(natsUrl, test.config.natsPrefix, commit);
+  // Asked for its status, it asks the store.
+  await test.gateway.durability!();
   const client = grpcClient(test.grpcAddress);
   closers.push(async () => client.close());
   return {
     accept: async () => (await test.gateway.durability!()).accept as AcceptDurability,
-    commit: async () => (await test.gateway.durability!()).commit!,
+    whole: async () => await test.gateway.durability!(),
+    logged: (wanted: string) => logged.filter(({ message }) => message === wanted),
     told: () => logged.filter(({ message }) => message === SURVIVE || message === LOSE),
     receipt: (records = [goodRecord("a")]) => ingest(client, bearer(test.acmeKey), encodeRequest(records)),
     jsonReceipt: async () => {
@@ -195,14 +222,49 @@ describe("what an acknowledgement is worth", () => {
 
     const all = await startGateway(natsUrl, { ...overrides, natsMonitorUrls: urls });
     expect(await all.accept()).toMatchObject({ level: DurabilityLevel.SYNCED_REPLICATED, warnings: [] });
-    expect((await all.receipt()).durability).toBe(DurabilityLevel.SYNCED_REPLICATED);
+    // One disk has the database.
+    expect((await all.receipt()).durability).toBe(DurabilityLevel.SYNCED);
   });
 
-  it("says of commits what it is told by a store, and that there is none", async () => {
-    const gateway = await startGateway(inject("natsUrl"), {});
-    expect(await gateway.commit()).toMatchObject({
-      level: DurabilityLevel.UNKNOWN,
-      warnings: [expect.stringContaining("no store answers")],
+  it("is no more in a receipt than a commit is worth, and is warned of", async () => {
+    const monitor = await findFreePort();
+    const nats = await startNats({ monitor }, true);
+    const natsMonitorUrls = [monitorUrl(monitor)];
+    const gateway = await startGateway(nats.url, { natsMonitorUrls }, DurabilityLevel.MEMORY);
+    expect(await gateway.whole()).toMatchObject({
+      accept: { level: DurabilityLevel.SYNCED },
+      commit: { level: DurabilityLevel.MEMORY },
+      receipt: DurabilityLevel.MEMORY,
+    });
+    expect((await gateway.receipt()).durability).toBe(DurabilityLevel.MEMORY);
+    expect(gateway.logged("committed records can be lost")).toMatchObject([
+      { durability: "memory", warnings: ["commits can be lost"] },
+    ]);
+  });
+
+  it("is not known in a receipt before a store has answered, and stays known while it is away", async () => {
+    const monitor = await findFreePort();
+    const nats = await startNats({ monitor }, true);
+    const natsMonitorUrls = [monitorUrl(monitor)];
+    const natsPrefix = "alone";
+    const gateway = await startGateway(nats.url, { natsMonitorUrls, natsPrefix }, "none");
+    expect(await gateway.whole()).toMatchObject({
+      accept: { level: DurabilityLevel.SYNCED },
+      commit: {
+        level: DurabilityLevel.UNKNOWN,
+        warnings: [expect.stringContaining("no store answers")],
+      },
+    });
+    expect((await gateway.receipt()).durability).toBe(DurabilityLevel.UNKNOWN);
+    await playStore(nats.url, natsPrefix, DurabilityLevel.SYNCED);
+    await vi.waitFor(
+      async () => expect((await gateway.receipt()).durability).toBe(DurabilityLevel.SYNCED),
+      WAIT,
+    );
+    await closers.pop()!();
+    expect(await gateway.whole()).toMatchObject({
+      commit: { level: DurabilityLevel.UNKNOWN },
+      receipt: DurabilityLevel.SYNCED,
     });
   });
 });

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { decodeBatch } from "@chowhound/shared/batch/decode-batch";
 import type { RecordBatch } from "@chowhound/shared/contracts/chowhound/internal/v1/record_batch";
 import type { AcceptedRecord } from "@chowhound/shared/record/validate-record";
@@ -30,7 +31,7 @@ function setUp(options: Partial<BatcherOptions> = {}) {
   const batcher = new Batcher({
     maxRecords: 4,
     maxBytes: () => 10_000,
-    lingerMs: 10_000,
+    lingerMs: 0,
     partitionOf: () => 0,
     publish: (partition, bytes) => {
       const decoded = decodeBatch(bytes);
@@ -45,6 +46,9 @@ function setUp(options: Partial<BatcherOptions> = {}) {
 }
 
 const turn = () => new Promise(setImmediate);
+const turns = async (count: number) => {
+  for (let i = 0; i < count; i++) await turn();
+};
 const isSettled = async (promise: Promise<unknown>) =>
   (await Promise.race([promise.then(() => true), turn().then(() => false)])) as boolean;
 
@@ -53,7 +57,7 @@ describe("Batcher", () => {
     const { batcher, sent, texts } = setUp();
     const one = batcher.submit(origin("acme"), [recordOf("a"), recordOf("b")]);
     const two = batcher.submit(origin("umbrella"), [recordOf("ccc")]);
-    await turn();
+    await turns(3);
     expect(texts()).toEqual([["a", "b", "ccc"]]);
     const { batch, ack } = sent[0]!;
     expect(batch.calls.map((call) => [call.tenantId, call.traceparent])).toEqual([
@@ -84,7 +88,7 @@ describe("Batcher", () => {
     expect(sent[0]!.batch.batchId).not.toEqual(sent[1]!.batch.batchId);
     sent[0]!.ack();
     sent[1]!.ack();
-    await turn();
+    await turns(3);
     expect(texts()[2]).toEqual(["e"]);
     expect(await isSettled(done)).toBe(false);
     sent[2]!.ack();
@@ -94,53 +98,77 @@ describe("Batcher", () => {
   it("collects while a batch is on its way, and sends when that has arrived", async () => {
     const { batcher, sent, texts } = setUp();
     void batcher.submit(origin("acme"), [recordOf("a")]);
-    await turn();
+    await turns(3);
     void batcher.submit(origin("acme"), [recordOf("b")]);
-    await turn();
+    await turns(3);
     void batcher.submit(origin("umbrella"), [recordOf("c")]);
-    await turn();
+    await turns(3);
     expect(texts()).toEqual([["a"]]);
     sent[0]!.ack();
-    await turn();
+    await turns(3);
     expect(texts()).toEqual([["a"], ["b", "c"]]);
   });
 
-  it("waits no longer than the linger", async () => {
-    const { batcher, texts } = setUp({ lingerMs: 5 });
-    void batcher.submit(origin("acme"), [recordOf("a")]);
-    await turn();
-    void batcher.submit(origin("acme"), [recordOf("b")]);
-    await new Promise((resolve) => setTimeout(resolve, 30));
-    expect(texts()).toEqual([["a"], ["b"]]);
-  });
-
-  it("sends no third batch that isn't full, however long it lingers, until one has arrived", async () => {
-    const { batcher, sent, texts } = setUp({ lingerMs: 5 });
-    const lingered = () => new Promise((resolve) => setTimeout(resolve, 30));
+  it("sends a second batch only when it is full, however long the first is on its way", async () => {
+    const { batcher, sent, texts } = setUp();
     const submit = (text: string) => void batcher.submit(origin("acme"), [recordOf(text)]);
     submit("a");
-    await turn();
-    submit("b");
-    await lingered();
-    submit("c");
-    await lingered();
-    submit("d");
-    await lingered();
-    expect(texts()).toEqual([["a"], ["b"]]);
+    await turns(3);
+    for (const text of "bcd") submit(text);
+    await sleep(30);
+    expect(texts()).toEqual([["a"]]);
+    for (const text of "ef") submit(text);
+    expect(texts()).toEqual([["a"], ["b", "c", "d", "e"]]);
+    sent[0]!.ack();
+    await sleep(30);
+    expect(texts()).toHaveLength(2);
     sent[1]!.ack();
+    await turns(3);
+    expect(texts()[2]).toEqual(["f"]);
+  });
+
+  it("waits for the linger after an acknowledgement: who was answered may ask again", async () => {
+    const { batcher, sent, texts } = setUp({ lingerMs: 100 });
+    const submit = (text: string) => void batcher.submit(origin("acme"), [recordOf(text)]);
+    submit("a");
+    await turns(3);
+    sent[0]!.ack();
+    await turns(3);
+    submit("b");
+    await sleep(20);
+    submit("c");
+    await turns(3);
+    expect(texts()).toEqual([["a"]]);
+    await sleep(200);
+    expect(texts()).toEqual([["a"], ["b", "c"]]);
+    sent[1]!.ack();
+    await sleep(200);
+    // Nobody was answered just now.
+    submit("d");
+    await turns(3);
+    expect(texts()[2]).toEqual(["d"]);
+  });
+
+  it("goes on taking while every turn brings more, but no longer than the linger", async () => {
+    const { batcher, texts } = setUp({ lingerMs: 50, maxRecords: 1_000_000, maxBytes: () => 1e9 });
+    const submit = (text: string) => void batcher.submit(origin("acme"), [recordOf(text)]);
+    submit("a");
+    for (const text of "bc") {
+      submit(text);
+      await turn();
+    }
+    expect(texts()).toEqual([]);
     await turn();
-    expect(texts()).toEqual([["a"], ["b"], ["c", "d"]]);
-    // What is full leaves at once.
-    for (const text of "efgh") submit(text);
-    expect(texts()[3]).toEqual(["e", "f", "g", "h"]);
-    // And what hasn't lingered yet goes on doing so.
-    submit("i");
-    sent[2]!.ack();
-    sent[3]!.ack();
-    await turn();
-    expect(texts()).toHaveLength(4);
-    await lingered();
-    expect(texts()[4]).toEqual(["i"]);
+    expect(texts()).toEqual([["a", "b", "c"]]);
+
+    const busy = setUp({ lingerMs: 50, maxRecords: 1_000_000, maxBytes: () => 1e9 });
+    const startedMs = performance.now();
+    void busy.batcher.submit(origin("acme"), [recordOf("x")]);
+    while (busy.sent.length === 0) {
+      void busy.batcher.submit(origin("acme"), [recordOf("x")]);
+      await turn();
+    }
+    expect(performance.now() - startedMs).toBeGreaterThanOrEqual(50);
   });
 
   it("stays below the greatest size, and sends a larger record alone", async () => {
@@ -153,9 +181,9 @@ describe("Batcher", () => {
       recordOf("e"),
     ];
     void batcher.submit(origin("acme"), records);
-    await turn();
+    await turns(3);
     for (const { ack } of sent) ack();
-    await turn();
+    await turns(3);
     expect(texts()).toEqual([["a", "b"], ["c"], ["d"], ["e"]]);
     expect(sent.every(({ batch }) => batch.calls.length === 1)).toBe(true);
   });
@@ -180,7 +208,7 @@ describe("Batcher", () => {
       origin("acme"),
       [..."abcd"].map((text) => recordOf(text)),
     );
-    await turn();
+    await turns(3);
     expect(texts()).toEqual([
       ["a", "c"],
       ["b", "d"],
@@ -198,15 +226,15 @@ describe("Batcher", () => {
     const one = batcher.submit(origin("acme"), [recordOf("a")]);
     const two = batcher.submit(origin("acme"), [recordOf("b"), recordOf("c")]);
     const three = batcher.submit(origin("acme"), [recordOf("d"), recordOf("e"), recordOf("f")]);
-    await turn();
+    await turns(3);
     const failed = Promise.allSettled([one, two]);
     sent[0]!.fail(new Error("the first batch"));
-    await turn();
+    await turns(3);
     expect(await isSettled(failed)).toBe(false);
     sent[1]!.ack();
     expect((await failed).map((result) => result.status)).toEqual(["rejected", "rejected"]);
     sent[2]!.ack();
-    await turn();
+    await turns(3);
     for (const { ack } of sent) ack();
     await expect(three).resolves.toBeGreaterThan(0);
   });
@@ -214,7 +242,7 @@ describe("Batcher", () => {
   it("drains what is open and what is on its way", async () => {
     const { batcher, sent, texts } = setUp();
     void batcher.submit(origin("acme"), [recordOf("a")]);
-    await turn();
+    await turns(3);
     void batcher.submit(origin("acme"), [recordOf("b")]);
     const drained = batcher.drain();
     expect(texts()).toEqual([["a"], ["b"]]);

@@ -6,6 +6,7 @@ import {
   type SpanContext,
 } from "@chowhound/shared/telemetry/trace-header";
 import { encodeBatch } from "./encode-batch.ts";
+import type { RawNumber } from "./raw-numbers.ts";
 
 /** What a batch says about a call. */
 export interface CallOrigin {
@@ -22,26 +23,23 @@ export interface BatcherOptions {
   maxRecords: number;
   /** A batch is sent before it would exceed this; a single larger record goes alone. */
   maxBytes(): number;
+  /** From one batch to the next of its partition, at least, where that isn't full. */
   lingerMs: number;
   partitionOf(tenantId: string, record: AcceptedRecord): number;
+  /** The highest number of RAW that is acknowledged by now: each batch tells it. */
+  acknowledged?(): RawNumber | undefined;
   /** Resolves when the batch of so many records, some perhaps of sampled calls, is safe. */
   publish(partition: number, batch: Uint8Array, records: number, sampled: CallContexts): Promise<void>;
 }
-
-/**
- * While so many batches are on their way, one that isn't full stays, however long it has lingered: the stream takes one
- * after the other, each with a write to the disk, so smaller ones would only wait for each other.
- */
-const ENOUGH_ON_THEIR_WAY = 2;
 
 /** What a record and a call take in a batch beside their own bytes, at most. */
 const RECORD_OVERHEAD_BYTES = 64;
 const CALL_OVERHEAD_BYTES = 160;
 
 /**
- * Merges the records of calls into batches, per partition. A batch is sent when it is full, or at the end of the
- * current turn where nothing of its partition is on its way, else when that has arrived or the linger is over and no more
- * than one other is on its way: at low load nothing waits, at high load batches fill up.
+ * Merges the records of calls into batches, per partition. A batch leaves when it is full. One that isn't leaves when the one
+ * before it has been acknowledged, for the stream takes one after the other, and when the linger since that one left is over: a call
+ * that comes alone waits for nothing, and of many small calls the batches become the larger the slower the mesh.
  */
 export class Batcher {
   readonly #options: BatcherOptions;
@@ -114,10 +112,13 @@ class Lane {
   readonly #options: BatcherOptions;
   #open = new OpenBatch();
   #onTheirWay = 0;
+  /** When the last batch was acknowledged, or failed. */
+  #acknowledgedMs = Number.NEGATIVE_INFINITY;
+  /** When the open one leaves, however much comes. */
+  #latestMs = 0;
+  /** Of a batch that may leave. */
   #endOfTurn: NodeJS.Immediate | undefined;
-  #linger: NodeJS.Timeout | undefined;
-  /** The linger is over, but too many are on their way. */
-  #isOverdue = false;
+  #endOfLinger: NodeJS.Timeout | undefined;
   #idle: () => void = () => {};
 
   constructor(partition: number, options: BatcherOptions) {
@@ -131,8 +132,7 @@ class Lane {
     const isFull =
       this.#open.count === this.#options.maxRecords || this.#open.sampledCalls === MAX_TRACED_CALLS;
     if (isFull) this.#flush();
-    else if (this.#onTheirWay === 0) this.#endOfTurn ??= setImmediate(() => this.#flush());
-    else this.#linger ??= setTimeout(() => this.#lingered(), this.#options.lingerMs);
+    else if (this.#onTheirWay === 0) this.#flushSoon();
   }
 
   async drain(): Promise<void> {
@@ -144,25 +144,44 @@ class Lane {
     }
   }
 
-  #lingered(): void {
-    if (this.#onTheirWay < ENOUGH_ON_THEIR_WAY) this.#flush();
-    else this.#isOverdue = true;
+  #flushSoon(): void {
+    if (this.#endOfTurn !== undefined || this.#endOfLinger !== undefined) return;
+    const { lingerMs } = this.#options;
+    const nowMs = performance.now();
+    const waitMs = this.#acknowledgedMs + lingerMs - nowMs;
+    this.#latestMs = nowMs + Math.max(waitMs, 0) + lingerMs;
+    if (waitMs > 0) this.#endOfLinger = setTimeout(() => this.#flushWhenQuiet(), waitMs);
+    else this.#flushWhenQuiet();
+  }
+
+  /** At the end of the first turn that brings nothing more: whoever was answered together asks again together. */
+  #flushWhenQuiet(): void {
+    const { count } = this.#open;
+    this.#endOfTurn = setImmediate(() => {
+      if (this.#open.count > count && performance.now() < this.#latestMs) this.#flushWhenQuiet();
+      else this.#flush();
+    });
   }
 
   #flush(): void {
-    this.#isOverdue = false;
     clearImmediate(this.#endOfTurn);
-    clearTimeout(this.#linger);
+    clearTimeout(this.#endOfLinger);
     this.#endOfTurn = undefined;
-    this.#linger = undefined;
+    this.#endOfLinger = undefined;
     if (this.#open.count === 0) return;
     const batch = this.#open;
     this.#open = new OpenBatch();
     this.#onTheirWay++;
     // Taken before publishing, so that a record is never in the mesh before it was accepted.
     const acceptedAtUs = Date.now() * 1000;
+    const acknowledged = this.#options.acknowledged?.();
     this.#options
-      .publish(this.#partition, batch.encode(this.#partition, acceptedAtUs), batch.count, batch.sampled)
+      .publish(
+        this.#partition,
+        batch.encode(this.#partition, acceptedAtUs, acknowledged),
+        batch.count,
+        batch.sampled,
+      )
       .then(
         () => batch.settle(acceptedAtUs, undefined),
         (error: unknown) => batch.settle(acceptedAtUs, { error }),
@@ -172,9 +191,10 @@ class Lane {
 
   #arrived(): void {
     this.#onTheirWay--;
-    if (this.#onTheirWay === 0) this.#flush();
-    else if (this.#isOverdue && this.#onTheirWay < ENOUGH_ON_THEIR_WAY) this.#flush();
-    if (this.#onTheirWay === 0) this.#idle();
+    this.#acknowledgedMs = performance.now();
+    if (this.#onTheirWay > 0) return;
+    if (this.#open.count > 0) this.#flushSoon();
+    else this.#idle();
   }
 }
 
@@ -218,11 +238,14 @@ class OpenBatch {
     this.#records.push(record);
   }
 
-  encode(partition: number, acceptedAtUs: number): Uint8Array {
+  encode(partition: number, acceptedAtUs: number, acknowledged: RawNumber | undefined): Uint8Array {
     const calls = this.#calls.map(({ origin }) => origin);
     const batchId = randomBytes(16);
     const [records, callOf] = [this.#records, this.#callOf];
-    return encodeBatch({ batchId, acceptedAtUs, partition, calls, records, callOf }, this.#bytes);
+    return encodeBatch(
+      { batchId, acceptedAtUs, partition, calls, records, callOf, acknowledged },
+      this.#bytes,
+    );
   }
 
   settle(acceptedAtUs: number, failure: { error: unknown } | undefined): void {

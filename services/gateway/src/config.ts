@@ -50,7 +50,7 @@ export const settings = {
     fallback: "512KiB",
   }),
   lingerMs: duration("CHOWHOUND_LINGER", 1, 1_000, {
-    doc: "how long a batch waits for more records while an earlier one is being acknowledged",
+    doc: "how long a batch that isn't full waits for more records, once an earlier one has been acknowledged",
     fallback: "3ms",
   }),
   inFlightBytes: size("CHOWHOUND_IN_FLIGHT_BYTES", 8 * MIB, 16_384 * MIB, {

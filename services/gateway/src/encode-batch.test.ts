@@ -31,13 +31,17 @@ const batch: fc.Arbitrary<NewBatch> = fc
       ),
       records: fc.constant(pairs.map(([first]) => first)),
       callOf: fc.constant(pairs.map(([, second]) => second)),
+      acknowledged: fc.option(
+        fc.record({ epoch: fc.bigInt(1n, 2n ** 52n), sequence: fc.integer({ min: 1, max: 2 ** 52 }) }),
+        { nil: undefined },
+      ),
     }),
   );
 
 test("writes what the protobuf library writes, however wrong the size was guessed", () => {
   fc.assert(
     fc.property(batch, fc.nat(2_000), (given, sizeBytes) => {
-      const { batchId, acceptedAtUs, partition, calls, records, callOf } = given;
+      const { batchId, acceptedAtUs, partition, calls, records, callOf, acknowledged } = given;
       const message = create(RecordBatchSchema, {
         envelopeVersion: ENVELOPE_VERSION,
         batchId,
@@ -50,6 +54,9 @@ test("writes what the protobuf library writes, however wrong the size was guesse
         uuids: Buffer.concat(records.map(({ uuid }) => uuid)),
         contentHashes: Buffer.concat(records.map(({ contentHash }) => contentHash)),
         versionsUs: records.map(({ versionUs }) => BigInt(versionUs)),
+        ...(acknowledged && {
+          acknowledged: { epoch: acknowledged.epoch, sequence: BigInt(acknowledged.sequence) },
+        }),
       });
       expect(encodeBatch(given, sizeBytes)).toEqual(Buffer.from(toBinary(RecordBatchSchema, message)));
     }),

@@ -4,6 +4,7 @@ import { UUID_BYTES } from "@chowhound/shared/record/uuid";
 import type { AcceptedRecord } from "@chowhound/shared/record/validate-record";
 import { WireWriter } from "@chowhound/shared/record/wire-writer";
 import type { CallOrigin } from "./batcher.ts";
+import type { RawNumber } from "./raw-numbers.ts";
 
 // The numbers of the fields on the wire; proto/chowhound/internal/v1/record_batch.proto is their source.
 const BATCH = {
@@ -18,7 +19,9 @@ const BATCH = {
   uuids: 12,
   contentHashes: 13,
   versionsUs: 14,
+  acknowledged: 18,
 } as const;
+const RAW_ORIGIN = { epoch: 1, sequence: 2 } as const;
 const CALL = { tenantId: 1, receiptId: 2, traceparent: 3, tracestate: 4 } as const;
 
 /** What a batch holds as it leaves the gateway. */
@@ -32,6 +35,8 @@ export interface NewBatch {
   records: readonly AcceptedRecord[];
   /** The index in calls of each record's call. */
   callOf: readonly number[];
+  /** The highest number of RAW that had been acknowledged by now; undefined where none has. */
+  acknowledged?: RawNumber | undefined;
 }
 
 /** A call, or a column. */
@@ -66,6 +71,12 @@ export function encodeBatch(batch: NewBatch, sizeBytes: number): Buffer {
   inner.clear();
   for (const { versionUs } of records) inner.varint(versionUs);
   out.bytes(BATCH.versionsUs, inner.written);
+  if (batch.acknowledged !== undefined) {
+    inner.clear();
+    inner.integer(RAW_ORIGIN.epoch, Number(batch.acknowledged.epoch));
+    inner.integer(RAW_ORIGIN.sequence, batch.acknowledged.sequence);
+    out.bytes(BATCH.acknowledged, inner.written);
+  }
   return out.written;
 }
 

@@ -81,14 +81,26 @@ export function parseKeyFile(path: string, text: string): KeyEntry[] {
   return entries as KeyEntry[];
 }
 
+/** One key can be in several headers, with more or less space before it. */
+const MAX_KNOWN = 1_000;
 const BEARER = /^bearer +(\S+)$/i;
 
 /** Knows keys by their hashes. Nobody learns from it, or from how long it takes, whether a key nearly exists. */
 export function authenticateByKey(entries: readonly KeyEntry[]): Authenticator {
   const tenants = new Map(entries.map(({ sha256, tenant }) => [sha256, tenant]));
+  /** Headers that were right, as they come with every call. Their keys are in memory anyway: connections have them in their tables. */
+  const known = new Map<string, string>();
   return (authorization) => {
-    const key = authorization === undefined ? undefined : BEARER.exec(authorization)?.[1];
-    return key === undefined ? undefined : tenants.get(hashKey(key));
+    if (authorization === undefined) return undefined;
+    const remembered = known.get(authorization);
+    if (remembered !== undefined) return remembered;
+    const key = BEARER.exec(authorization)?.[1];
+    const tenant = key === undefined ? undefined : tenants.get(hashKey(key));
+    if (tenant !== undefined) {
+      if (known.size === MAX_KNOWN) known.clear();
+      known.set(authorization, tenant);
+    }
+    return tenant;
   };
 }
 

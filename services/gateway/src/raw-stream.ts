@@ -1,15 +1,17 @@
+import { packBatch } from "@chowhound/shared/batch/pack-batch";
 import { CallError } from "@chowhound/shared/errors/call-error";
 import { pause, retryUntil } from "@chowhound/shared/runtime/backoff";
 import type { Dependency } from "@chowhound/shared/runtime/service-status";
 import type { ServiceRuntime } from "@chowhound/shared/service/run-service";
 import { connectNats } from "@chowhound/shared/stream/nats-connection";
 import { isStreamFull, publishOnce, sendFailure } from "@chowhound/shared/stream/publish-batch";
-import { ensureStream, maxMessageBytes, natsNames } from "@chowhound/shared/stream/topology";
+import { ensureStream, maxRawMessageBytes, natsNames, streamEpoch } from "@chowhound/shared/stream/topology";
 import { startSend } from "@chowhound/shared/telemetry/send-trace";
 import type { CallContexts } from "@chowhound/shared/telemetry/trace-header";
 import { type JetStreamClient, jetstream } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/transport-node";
 import type { GatewayConfig } from "./config.ts";
+import { type RawNumber, RawNumbers } from "./raw-numbers.ts";
 
 interface Open {
   nc: NatsConnection;
@@ -26,6 +28,7 @@ export class RawStream {
   readonly #runtime: ServiceRuntime;
   readonly #names;
   readonly #dependency: Dependency;
+  readonly #numbers = new RawNumbers();
   #open: Open | undefined;
   #ensuring: Promise<void> | undefined;
 
@@ -63,6 +66,11 @@ export class RawStream {
     return isUp ? this.#open?.nc : undefined;
   }
 
+  /** The highest number that RAW has acknowledged by now to this gateway. */
+  get acknowledged(): RawNumber | undefined {
+    return this.#numbers.acknowledged;
+  }
+
   /** The server's max_payload, as far as known: what bounds a record. */
   get maxPayloadBytes(): number {
     return this.#open?.nc.info?.max_payload ?? 1024 * 1024;
@@ -70,21 +78,24 @@ export class RawStream {
 
   /** Half of the largest message: the enricher may make a batch twice as large. */
   get maxBatchBytes(): number {
-    return this.#open === undefined ? 0 : Math.floor(maxMessageBytes(this.#open.nc) / 2);
+    return this.#open === undefined ? 0 : Math.floor(maxRawMessageBytes(this.#open.nc) / 2);
   }
 
   /** Resolves when JetStream has acknowledged the batch. Rejects with CallError mesh_full or not_acknowledged. */
   async publish(partition: number, batch: Uint8Array, sampled: CallContexts): Promise<void> {
-    const roomBytes = (this.#open === undefined ? 0 : maxMessageBytes(this.#open.nc)) - batch.length;
+    const message = packBatch(batch, partition);
+    const roomBytes = (this.#open === undefined ? 0 : maxRawMessageBytes(this.#open.nc)) - message.length;
     const trace = startSend(sampled, this.#names.stream("raw"), roomBytes);
     try {
       if (this.#open === undefined) throw new Error("not connected to NATS");
-      await publishOnce(this.#open.js, this.#names.subject("raw", partition), batch, {
+      const before = this.#numbers.acknowledged;
+      const sequence = await publishOnce(this.#open.js, this.#names.subject("raw", partition), message, {
         meter: this.#runtime.meter,
         stream: this.#names.stream("raw"),
         trace,
       });
       trace?.end();
+      if (this.#numbers.noteAcknowledged(before, sequence)) this.#ensureAgain();
     } catch (cause) {
       trace?.end(sendFailure(cause));
       if (isStreamFull(cause)) {
@@ -108,10 +119,10 @@ export class RawStream {
   }
 
   async #ensure(nc: NatsConnection): Promise<void> {
-    const { log, signal } = this.#runtime;
+    const { log, meter, signal } = this.#runtime;
     const { streamMaxBytes, streamReplicas } = this.#config;
     const options = { maxBytes: streamMaxBytes, replicas: Number(streamReplicas) };
-    await retryUntil(() => ensureStream(nc, this.#names, "raw", options), {
+    const info = await retryUntil(() => ensureStream(nc, this.#names, "raw", options), {
       signal,
       onFailure: (error, retryInMs) => {
         const why = (error as Error).message;
@@ -120,6 +131,13 @@ export class RawStream {
       },
     });
     this.#dependency.up();
+    const rewoundTo = this.#numbers.found(streamEpoch(info));
+    if (rewoundTo === undefined) return;
+    meter.count("chowhound.stream.rewinds", 1);
+    log.error(
+      { stream: this.#names.stream("raw"), acknowledged: rewoundTo },
+      "RAW was rewound: it gives out numbers twice that it had acknowledged; see docs/audit.md#number_reused",
+    );
   }
 
   /** Something is wrong with the stream; it may be gone. Looks after it in the background, at most once a second. */

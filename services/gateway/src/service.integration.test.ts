@@ -1,4 +1,5 @@
 import { spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -97,7 +98,13 @@ describe("the gateway", () => {
     try {
       await test.started;
       const push = () =>
-        ingest(client, bearer(test.acmeKey), encodeRequest([goodRecord("a", { data: "x".repeat(90_000) })]));
+        ingest(
+          client,
+          bearer(test.acmeKey),
+          encodeRequest([
+            goodRecord("a", { rawPayload: { content: randomBytes(90_000), contentType: "image/png" } }),
+          ]),
+        );
       let accepted = 0;
       let refusal: unknown;
       while (refusal === undefined && accepted < 10) {

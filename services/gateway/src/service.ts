@@ -1,3 +1,4 @@
+import type { DurabilityLevel } from "@chowhound/shared/contracts/chowhound/v1/ingestion_service";
 import { CallError } from "@chowhound/shared/errors/call-error";
 import { recordBytesLimit } from "@chowhound/shared/record/limits";
 import type { Service, ServiceRuntime } from "@chowhound/shared/service/run-service";
@@ -6,6 +7,7 @@ import { createAccept } from "./accept.ts";
 import { AcceptWatch } from "./accept-durability.ts";
 import { Batcher } from "./batcher.ts";
 import { askCommitDurability } from "./commit-durability.ts";
+import { CommitWatch, weaker } from "./commit-watch.ts";
 import { type GatewayConfig, settings } from "./config.ts";
 import { createGrpcIngestor } from "./grpc-ingestor.ts";
 import { createHttpIngestor } from "./http-ingestor.ts";
@@ -37,6 +39,12 @@ export function createGateway(
   const names = natsNames(config.natsPrefix);
   const raw = new RawStream(config, runtime);
   const acceptWatch = new AcceptWatch({ names, monitorUrls: config.natsMonitorUrls, log, signal });
+  const commitWatch = new CommitWatch({
+    ask: () => askCommitDurability(raw.connection, names.durability),
+    log,
+    signal,
+  });
+  const receiptDurability = (): DurabilityLevel => weaker(acceptWatch.report.level, commitWatch.level);
   const inFlight = new InFlightBytes(config.inFlightBytes, config.tenantInFlightBytes);
   let batchesInFlight = 0;
   meter.onCollect(() => {
@@ -49,6 +57,7 @@ export function createGateway(
     lingerMs: config.lingerMs,
     partitionOf: (tenantId, { sourceType, sourceId }) =>
       partitionOf(tenantId, sourceType, sourceId, config.partitions),
+    acknowledged: () => raw.acknowledged,
     publish: async (partition, batch, records, sampled) => {
       batchesInFlight++;
       try {
@@ -86,7 +95,7 @@ export function createGateway(
     inFlight,
     submit: (origin, records) => batcher.submit(origin, records),
     maxRecordBytes: () => recordBytesLimit(raw.maxPayloadBytes),
-    durability: () => acceptWatch.report.level,
+    durability: receiptDurability,
     meter,
     tap,
   });
@@ -134,7 +143,9 @@ export function createGateway(
         addresses.set(ingestor.name, address);
         log.info({ door: ingestor.name, address }, "listening");
       }
-      await acceptWatch.start(await raw.start());
+      const nc = await raw.start();
+      void commitWatch.run();
+      await acceptWatch.start(nc);
     },
     pause: () => {
       refusal ??= "paused";
@@ -150,9 +161,9 @@ export function createGateway(
       await raw.close();
     },
     lag: async () => [],
-    durability: async () => ({
-      accept: acceptWatch.report,
-      commit: await askCommitDurability(raw.connection, names.durability),
-    }),
+    durability: async () => {
+      const commit = await commitWatch.look();
+      return { accept: acceptWatch.report, commit, receipt: receiptDurability() };
+    },
   };
 }

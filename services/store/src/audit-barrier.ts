@@ -6,7 +6,12 @@ import {
   type StreamRole,
   streamEpoch,
 } from "@chowhound/shared/stream/topology";
-import { type JetStreamManager, jetstreamManager, type StreamState } from "@nats-io/jetstream";
+import {
+  type JetStreamManager,
+  jetstreamManager,
+  type StreamInfo,
+  type StreamState,
+} from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/transport-node";
 import type { RawNumbers } from "./ledger.ts";
 
@@ -41,7 +46,8 @@ const LOOK_MS = 100;
  * Notes RAW's last number and waits until all up to it has left RAW; then what ENRICHED held by then has left that, and
  * UNIQUE in the same way. A message leaves a stream when its stage has passed it on and acknowledged it, and UNIQUE when it
  * is booked: so all that RAW had given out is booked then, or lost. What comes meanwhile doesn't matter. Consumers' ack
- * floors are not asked: after a crash they can be wrong.
+ * floors are not asked: after a crash they can be wrong. Nor is a stream believed of which a copy is away: a server that is
+ * cut off from the others tells of another time.
  */
 export async function* drainMesh(options: BarrierOptions): AsyncGenerator<Draining, BarrierResult> {
   const { nc, names, timeoutMs, signal } = options;
@@ -57,6 +63,7 @@ export async function* drainMesh(options: BarrierOptions): AsyncGenerator<Draini
       let state: StreamState | undefined;
       try {
         const info = await jsm.streams.info(stream);
+        assertWhole(info);
         state = info.state;
         const epoch = streamEpoch(info);
         noted ??= { epoch, last: BigInt(state.last_seq) };
@@ -80,6 +87,18 @@ export async function* drainMesh(options: BarrierOptions): AsyncGenerator<Draini
     }
   }
   return { mark: mark! };
+}
+
+/** Another copy of the stream is away or behind, so nobody knows whether what is told is true. */
+class PartedStreamError extends Error {
+  override name = "PartedStreamError";
+}
+
+function assertWhole(info: StreamInfo): void {
+  if (isWhole(info)) return;
+  throw new PartedStreamError(
+    "not all of its copies are there and up to date; see to the servers of the cluster",
+  );
 }
 
 /** What RAW has given out by now, and whether a cluster is in a state to say so. Rejects where it can't be looked at. */

@@ -15,9 +15,9 @@ const MEANINGS: Record<AuditReason, (finding: Finding) => string> = {
         "lost on the way, or booked in a database that was restored since",
   number_reused: (finding) =>
     `${numbers(finding)} ${isOne(finding) ? "was" : "were"} given to more than one batch: RAW was rewound, ` +
-    "as by restoring an older copy of its files",
+    "as by restoring an older copy of its files; what came first may have been lost without being booked",
   number_ahead: ({ expected, found }) =>
-    `number ${found} is booked, and RAW is only at ${expected}: RAW was rewound, as by restoring an older copy of its files`,
+    `number ${found} had been given out, and RAW is only at ${expected}: RAW was rewound, as by restoring an older copy of its files`,
   batch_repeated: ({ first, batchIds }) =>
     `number ${first} is a second copy of the batch ${batchIds?.[0]}, which is booked under another number; the copy was skipped`,
   invoice_unbalanced: ({ batchIds = [], expected, found, ...range }) =>

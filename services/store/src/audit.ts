@@ -1,4 +1,5 @@
 import { CallError } from "@chowhound/shared/errors/call-error";
+import { pause } from "@chowhound/shared/runtime/backoff";
 import type { NatsNames } from "@chowhound/shared/stream/topology";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { type Draining, drainMesh, readRawNumbers, type Stall } from "./audit-barrier.ts";
@@ -31,6 +32,9 @@ export type AuditStep =
 
 /** How long a write-off waits for what is under way: what is missing must be told from what is late. */
 const WRITE_OFF_TIMEOUT_MS = 10_000;
+/** Once the barrier is passed, RAW is there again within a moment, or not for long. */
+const RAW_LOOKS = 10;
+const RAW_LOOK_MS = 500;
 
 /** Audits the books of a mesh, and accepts what is found. */
 export function createAuditor({ ledger, nc, names, signal }: AuditDependencies) {
@@ -39,12 +43,16 @@ export function createAuditor({ ledger, nc, names, signal }: AuditDependencies) 
     if (open !== undefined) return open;
     throw new CallError("not_ready", "the store is not connected to NATS yet; try again in a moment");
   };
+  /** What RAW has given out, for certain. Rejects with CallError not_ready where that can't be found out. */
   const readRaw = async (open: NatsConnection): Promise<RawNumbers> => {
-    try {
-      return await readRawNumbers(open, names);
-    } catch (cause) {
-      const why = `RAW can't be looked at: ${(cause as Error).message}; try again in a moment`;
-      throw new CallError("not_ready", why, { cause });
+    for (let attempt = 1; ; attempt++) {
+      const why = await readRawNumbers(open, names).then(
+        (raw) => (raw.isCertain ? raw : "not all of its copies are there and up to date"),
+        (error: Error) => error.message,
+      );
+      if (typeof why !== "string") return why;
+      if (attempt === RAW_LOOKS || !(await pause(RAW_LOOK_MS, signal)))
+        throw new CallError("not_ready", `RAW can't be looked at: ${why}; try again in a moment`);
     }
   };
 

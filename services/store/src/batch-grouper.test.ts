@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { BatchGrouper } from "./batch-grouper.ts";
 
-const limits = { maxRecords: 100, maxBytes: 1000, lingerMs: 5 };
+const limits = { maxRecords: 100, maxBytes: 1000, lingerMs: 5, patienceMs: 100 };
 const item = (records: number, bytes = 1, alone = false) => ({ records, bytes, alone });
 
 describe("BatchGrouper", () => {
@@ -12,6 +12,16 @@ describe("BatchGrouper", () => {
     grouper.add(item(10), 100);
     expect(grouper.readyInMs(102)).toBe(3);
     expect(grouper.readyInMs(105)).toBe(0);
+  });
+
+  it("waits longer while another group is written, but for that one alone and not for ever", () => {
+    const grouper = new BatchGrouper(limits);
+    grouper.add(item(10), 100);
+    expect(grouper.readyInMs(106, true)).toBe(94);
+    expect(grouper.readyInMs(106, false)).toBe(0);
+    expect(grouper.readyInMs(200, true)).toBe(0);
+    grouper.add(item(90), 106);
+    expect(grouper.readyInMs(106, true)).toBe(0);
   });
 
   it("does not wait when the group is full by records or bytes", () => {

@@ -11,11 +11,14 @@ export interface GroupLimits {
   maxBytes: number;
   /** How long the first of a group waits for others. */
   lingerMs: number;
+  /** The same while another group is being written: what is under way when that is done goes together. */
+  patienceMs: number;
 }
 
 /**
- * Forms groups by size and time: a group is ready when it is full, or when its first member has waited long enough.
- * While all writers are busy, groups grow by themselves.
+ * Forms groups by size and time: a group is ready when it is full, or when its first member has waited long enough. A
+ * transaction costs as much as hundreds of records; so while one is under way, what isn't full waits for it to end, as long as that
+ * takes no longer than usual. Little load waits for nobody, and much makes large groups by itself.
  */
 export class BatchGrouper<T extends Weighed> {
   readonly #limits: GroupLimits;
@@ -38,13 +41,17 @@ export class BatchGrouper<T extends Weighed> {
     this.#bytes += item.bytes;
   }
 
-  /** Milliseconds until a group is ready: 0 when one is, undefined when nothing is waiting. */
-  readyInMs(now: number): number | undefined {
+  /**
+   * Milliseconds until a group is ready: 0 when one is, undefined when nothing is waiting.
+   *
+   * @param isWriting another group is being written
+   */
+  readyInMs(now: number, isWriting = false): number | undefined {
     const first = this.#queue[0];
     if (first === undefined) return undefined;
-    const { maxRecords, maxBytes, lingerMs } = this.#limits;
+    const { maxRecords, maxBytes, lingerMs, patienceMs } = this.#limits;
     if (first.item.alone || this.#records >= maxRecords || this.#bytes >= maxBytes) return 0;
-    return Math.max(0, first.since + lingerMs - now);
+    return Math.max(0, first.since + (isWriting ? patienceMs : lingerMs) - now);
   }
 
   /** Takes the next group, oldest first: at least one item, and as many more as fit the limits. */

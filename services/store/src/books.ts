@@ -25,25 +25,24 @@ export class GroupCounts {
     for (const batch of batches) {
       this.invoices.set(batch, { verdicts: noVerdicts(), reclaimed: 0 });
       for (const { tenantId, sourceType, sourceId, count } of batch.dropped)
-        this.add(batch, { tenantId, sourceType, sourceId }, "duplicate", { count });
+        this.add(batch, { tenantId, sourceType, sourceId }, "duplicate", count);
     }
   }
 
-  add(
-    batch: RecordBatch,
-    source: Source,
-    verdict: Verdict,
-    { count = 1, deleted = 0, reclaimed = 0 }: { count?: number; deleted?: number; reclaimed?: number } = {},
-  ): void {
-    const invoice = this.invoices.get(batch)!;
-    invoice.verdicts[verdict] += count;
-    invoice.reclaimed += reclaimed;
+  add(batch: RecordBatch, source: Source, verdict: Verdict, count = 1): void {
+    this.invoices.get(batch)!.verdicts[verdict] += count;
     const total = this.totals.of(source, batch.acceptedAtUs);
     total.accepted += count;
     total[verdict] += count;
+    if (isReplay(batch)) total.replayed += count;
+  }
+
+  /** What few records come to beside their verdict. */
+  addOther(batch: RecordBatch, source: Source, { deleted = 0, reclaimed = 0 }): void {
+    this.invoices.get(batch)!.reclaimed += reclaimed;
+    const total = this.totals.of(source, batch.acceptedAtUs);
     total.deleted += deleted;
     total.reclaimed += reclaimed;
-    if (isReplay(batch)) total.replayed += count;
   }
 }
 

@@ -1,12 +1,13 @@
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import {
+  type ConfirmRequest,
   ConfirmRequestSchema,
   ConfirmResponseSchema,
 } from "@chowhound/shared/contracts/chowhound/internal/v1/commit_notice";
 import type { Logger } from "@chowhound/shared/runtime/logger";
 import type { NatsNames } from "@chowhound/shared/stream/topology";
 import type { Msg, NatsConnection, Subscription } from "@nats-io/transport-node";
-import type { IngestionSink } from "./ingestion-writer.ts";
+import type { IngestionSink, ReportedBatch } from "./ingestion-writer.ts";
 
 /** Replicas of the store share the questions. */
 const QUEUE = "store";
@@ -22,9 +23,9 @@ export function answerConfirmations(
   log: Logger,
 ): Subscription {
   const answer = async (message: Msg): Promise<void> => {
-    const { batchIds, generation } = fromBinary(ConfirmRequestSchema, message.data);
-    const confirmed = await sink.confirm(batchIds, generation);
-    message.respond(toBinary(ConfirmResponseSchema, create(ConfirmResponseSchema, confirmed)));
+    const confirmed = await sink.confirm(reportedBatches(fromBinary(ConfirmRequestSchema, message.data)));
+    const response = create(ConfirmResponseSchema, { ...confirmed, byGeneration: true });
+    message.respond(toBinary(ConfirmResponseSchema, response));
   };
   return nc.subscribe(names.confirm, {
     queue: QUEUE,
@@ -35,4 +36,18 @@ export function answerConfirmations(
       );
     },
   });
+}
+
+/** The batches of a question, each with the generation that reported it. */
+export function reportedBatches({
+  batchIds,
+  generation,
+  generations,
+  generationOf,
+}: ConfirmRequest): ReportedBatch[] {
+  return batchIds.map((batchId, index) => ({
+    batchId,
+    // Software that doesn't tell may have been told of the batch under an earlier generation. Then it is not confirmed.
+    generation: generationOf.length === 0 ? generation : (generations[generationOf[index] ?? -1] ?? ""),
+  }));
 }

@@ -1,94 +1,126 @@
 /**
- * Writes rows in PostgreSQL's binary COPY format into one growing buffer.
+ * PostgreSQL's binary COPY format.
  * https://www.postgresql.org/docs/current/sql-copy.html, "Binary Format"
  */
 
+import { ByteWriter } from "@chowhound/shared/record/byte-writer";
+
 const HEADER = Buffer.concat([Buffer.from("PGCOPY\n\xff\r\n\0", "latin1"), Buffer.alloc(8)]);
-const TRAILER_BYTES = 2;
+const TRAILER = Buffer.from([0xff, 0xff]);
 /** 2000-01-01T00:00:00Z, where PostgreSQL's clock begins, in microseconds since 1970. */
 const POSTGRES_EPOCH_US = 946_684_800_000_000;
 const JSONB_VERSION = 1;
+const LENGTH_BYTES = 4;
+/** Shorter pieces are copied byte by byte: a call of `copy` costs as much as so many. */
+const FEW_BYTES = 24;
 
-/** Appends fields in the order of the columns; `finish` hands the whole over and begins anew. */
-export class CopyWriter {
-  #buffer: Buffer;
-  #at = 0;
+/** Writes fields, one behind the other, in the order of the columns. */
+export class FieldWriter {
+  readonly out: ByteWriter;
 
-  constructor(initialBytes = 256 * 1024) {
-    this.#buffer = Buffer.allocUnsafe(initialBytes);
-    this.#begin();
-  }
-
-  row(columns: number): void {
-    this.#reserve(2);
-    this.#at = this.#buffer.writeInt16BE(columns, this.#at);
+  constructor(out: ByteWriter = new ByteWriter()) {
+    this.out = out;
   }
 
   null(): void {
-    this.#reserve(4);
-    this.#at = this.#buffer.writeInt32BE(-1, this.#at);
+    this.#int32(-1);
   }
 
   /** A text, bytea or uuid field from its bytes. */
-  bytes(value: Uint8Array): void {
-    this.#reserve(4 + value.length);
-    this.#at = this.#buffer.writeInt32BE(value.length, this.#at);
-    this.#buffer.set(value, this.#at);
-    this.#at += value.length;
+  bytes(source: Uint8Array, start = 0, end = source.length): void {
+    this.#int32(end - start);
+    this.fields(source, start, end);
   }
 
   text(value: string): void {
-    // UTF-8 needs at most three bytes for a UTF-16 code unit.
-    this.#reserve(4 + value.length * 3);
-    const length = this.#buffer.write(value, this.#at + 4);
-    this.#buffer.writeInt32BE(length, this.#at);
-    this.#at += 4 + length;
+    const at = this.#open();
+    this.out.utf8(value);
+    this.#close(at);
   }
 
-  jsonb(json: string): void {
-    this.#reserve(5 + json.length * 3);
-    const length = this.#buffer.write(json, this.#at + 5);
-    this.#buffer.writeInt32BE(length + 1, this.#at);
-    this.#buffer[this.#at + 4] = JSONB_VERSION;
-    this.#at += 5 + length;
+  /** A jsonb field; `write` appends the JSON, as UTF-8. */
+  jsonb(write: (out: ByteWriter) => void): void {
+    const at = this.#open();
+    this.out.byte(JSONB_VERSION);
+    write(this.out);
+    this.#close(at);
   }
 
-  integer(value: number): void {
-    this.#reserve(8);
-    this.#at = this.#buffer.writeInt32BE(4, this.#at);
-    this.#at = this.#buffer.writeInt32BE(value, this.#at);
-  }
-
-  bigint(value: bigint): void {
-    this.#reserve(12);
-    this.#at = this.#buffer.writeInt32BE(8, this.#at);
-    this.#at = this.#buffer.writeBigInt64BE(value, this.#at);
+  int64(value: number | bigint): void {
+    this.#int32(8);
+    const { out } = this;
+    const number = Number(value);
+    if (Number.isSafeInteger(number)) {
+      this.#int32(Math.floor(number / 2 ** 32));
+      this.#int32(number | 0);
+    } else {
+      out.length = out.reserve(8).writeBigInt64BE(BigInt(value), out.length);
+    }
   }
 
   /** A timestamptz field from microseconds since 1970. */
   timestamp(us: number): void {
-    this.bigint(BigInt(us - POSTGRES_EPOCH_US));
+    this.int64(us - POSTGRES_EPOCH_US);
   }
 
-  /** The complete data. Valid until the next row is written. */
-  finish(): Buffer {
-    this.#reserve(TRAILER_BYTES);
-    this.#at = this.#buffer.writeInt16BE(-1, this.#at);
-    const whole = this.#buffer.subarray(0, this.#at);
-    this.#begin();
-    return whole;
+  /** Fields that were written before. */
+  fields(source: Uint8Array, start = 0, end = source.length): void {
+    const { out } = this;
+    const count = end - start;
+    const target = out.reserve(count);
+    if (count > FEW_BYTES) target.set(source.subarray(start, end), out.length);
+    else for (let i = 0; i < count; i++) target[out.length + i] = source[start + i]!;
+    out.length += count;
   }
 
-  #begin(): void {
-    HEADER.copy(this.#buffer);
-    this.#at = HEADER.length;
+  #open(): number {
+    this.out.reserve(LENGTH_BYTES);
+    this.out.length += LENGTH_BYTES;
+    return this.out.length;
   }
 
-  #reserve(bytes: number): void {
-    const needed = this.#at + bytes;
-    if (needed <= this.#buffer.length) return;
-    const larger = Buffer.allocUnsafe(Math.max(needed, this.#buffer.length * 2));
-    this.#buffer.copy(larger, 0, 0, this.#at);
-    this.#buffer = larger;
+  #close(start: number): void {
+    const { out } = this;
+    out.buffer.writeInt32BE(out.length - start, start - LENGTH_BYTES);
+  }
+
+  #int32(value: number): void {
+    const { out } = this;
+    out.length = out.reserve(4).writeInt32BE(value, out.length);
+  }
+}
+
+/** Where the fields of a row lie. */
+export interface RowPlace {
+  readonly rowStart: number;
+  readonly rowEnd: number;
+}
+
+/** Puts rows together to the data of one COPY. */
+export class CopyData {
+  readonly #out = new ByteWriter();
+
+  /**
+   * @param fields where the rows are
+   * @param columns how many fields a row has
+   * @param isNumbered each row begins with one field more, an integer: its index
+   * @returns the complete data, valid until the next call
+   */
+  of(fields: Buffer, rows: readonly RowPlace[], columns: number, { isNumbered = false } = {}): Buffer {
+    const out = this.#out.clear();
+    out.copy(HEADER);
+    for (let n = 0; n < rows.length; n++) {
+      const { rowStart, rowEnd } = rows[n]!;
+      const bytes = out.reserve(2 + 8 + rowEnd - rowStart);
+      let at = bytes.writeInt16BE(isNumbered ? columns + 1 : columns, out.length);
+      if (isNumbered) {
+        at = bytes.writeInt32BE(4, at);
+        at = bytes.writeInt32BE(n, at);
+      }
+      bytes.set(fields.subarray(rowStart, rowEnd), at);
+      out.length = at + rowEnd - rowStart;
+    }
+    out.copy(TRAILER);
+    return out.written;
   }
 }

@@ -42,7 +42,7 @@ export async function openTestDatabase(): Promise<TestDatabase> {
     writers,
     empty: async () => {
       await client.query(`truncate records, invoices, totals, dead_letters, compacted_invoices, invoice_repeats,
-        audit_write_offs`);
+        audit_write_offs, raw_given, raw_rewinds`);
     },
     drop: async () => {
       for (const writer of writers) await writer.close();

@@ -59,6 +59,13 @@ export interface IngestionWriter {
   close(): Promise<void>;
 }
 
+/** A batch that a sink has reported as written. */
+export interface ReportedBatch {
+  batchId: Uint8Array;
+  /** The `WriteResult.generation` of that report. */
+  generation: string;
+}
+
 /** What a commit in a sink is worth. */
 export interface SinkDurability {
   level: DurabilityLevel;
@@ -75,16 +82,11 @@ export interface IngestionSink {
   /** A writer that works beside the others. @param lane 0, 1, 2, … */
   createWriter(lane: number): IngestionWriter;
   /**
-   * Reads, from the sink itself and not from memory, which generation it is now and whether it has all these batches.
-   * Rejects where the sink can't be reached; so it serves as a probe, too.
-   *
-   * @param bookedUnder the generation that reported them. Where the sink is at another one by now, a batch counts only if
-   * it was there already when that began: booked again, it may lack records. A sink that can't tell says no.
+   * Reads, from the sink itself and not from memory, which generation it is now and whether it has all these batches,
+   * each booked under the generation that reported it: booked again under another, it may lack records. Rejects where
+   * the sink can't be reached; so it serves as a probe, too.
    */
-  confirm(
-    batchIds: readonly Uint8Array[],
-    bookedUnder: string,
-  ): Promise<{ generation: string; allBooked: boolean }>;
+  confirm(batches: readonly ReportedBatch[]): Promise<{ generation: string; allBooked: boolean }>;
   /**
    * Reads from the sink what a commit is worth; rejects where the sink can't be reached. A sink may leave it out; then
    * that is not known.

@@ -1,4 +1,5 @@
 import type { Client } from "pg";
+import { highestGiven } from "./given-numbers.ts";
 import type { Finding, RawNumbers, WriteOffReason } from "./ledger.ts";
 import { VERDICTS } from "./verdict.ts";
 
@@ -42,7 +43,7 @@ export const isWrittenOff = (number: string, reasons: readonly WriteOffReason[])
      and w.reason in (${reasons.map((reason) => `'${reason}'`).join(", ")})
      and ${number}.raw_seq between w.first_seq and w.last_seq)`;
 
-/** SQL: numbers under which more than one batch came. */
+/** SQL: numbers that were given to more than one batch. Parameters 1 and 2 are what RAW has given out by now. */
 export const REUSED_NUMBERS = `
   select epoch, raw_seq from invoices where epoch > 0 group by epoch, raw_seq having count(*) > 1
   union
@@ -52,7 +53,10 @@ export const REUSED_NUMBERS = `
   select epoch, raw_seq from invoice_repeats group by epoch, raw_seq having count(*) > 1
   union
   select i.epoch, i.raw_seq from invoices i
-    join compacted_invoices c on c.epoch = i.epoch and i.raw_seq <= c.through_seq`;
+    join compacted_invoices c on c.epoch = i.epoch and i.raw_seq <= c.through_seq
+  union
+  select r.epoch, n from raw_rewinds r, generate_series(r.first_seq, r.last_seq) n
+    where r.epoch <> $1 or n <= $2`;
 
 /** Sums up the totals and counts the rows by source, once for all checks and balances. */
 export async function countSources(client: Client): Promise<void> {
@@ -105,7 +109,7 @@ export const CHECKS: readonly Check[] = [
   },
   {
     what: "numbers that were given out twice",
-    run: async ({ client, limit }) => {
+    run: async ({ client, raw, limit }) => {
       const { rows } = await client.query(
         `with reused as (${REUSED_NUMBERS}),
          islands as (
@@ -116,8 +120,8 @@ export const CHECKS: readonly Check[] = [
            select batch_id::text from invoices where epoch = ranges.epoch and raw_seq = first
            union select batch_id::text from invoice_repeats where epoch = ranges.epoch and raw_seq = first
            order by 1 limit 5) as batch_ids
-         from ranges order by epoch, first limit $1`,
-        [limit],
+         from ranges order by epoch, first limit $3`,
+        [raw.epoch, raw.last, limit],
       );
       return toChecked(rows, ({ epoch, first, last, batch_ids }) => ({
         reason: "number_reused",
@@ -125,7 +129,7 @@ export const CHECKS: readonly Check[] = [
         batchIds: batch_ids as unknown as string[],
         counter: "batches of a number",
         expected: 1n,
-        // The batch that was folded into a sum has no name any more.
+        // The batch that was folded into a sum has no name any more, and one that was lost never had.
         found: BigInt(Math.max(2, batch_ids!.length)),
       }));
     },
@@ -134,8 +138,14 @@ export const CHECKS: readonly Check[] = [
     what: "numbers ahead of RAW",
     run: async ({ client, raw }) => {
       const { rows } = await client.query(
-        `select min(raw_seq) as first, max(raw_seq) as last, count(*) from invoices n
-         where epoch = $1 and raw_seq > $2 and not ${isWrittenOff("n", ["number_reused"])} having count(*) > 0`,
+        // What is not booked can be written off piece by piece.
+        `with ahead as (
+           select unnest(int8multirange(int8range($2::bigint, last, '(]')) - coalesce(range_agg(written_off), '{}')) as numbers
+           from (select ${highestGiven("$1")} as last) given left join lateral (
+             select int8range(first_seq, last_seq, '[]') as written_off from audit_write_offs
+             where epoch = $1 and reason = 'number_reused') w on true
+           where last > $2 group by last)
+         select min(lower(numbers)) as first, max(upper(numbers)) - 1 as last from ahead having count(*) > 0`,
         [raw.epoch, raw.last],
       );
       return toChecked(

@@ -84,8 +84,13 @@ export interface ExamineOptions {
 export interface Ledger {
   /** Compares the books with RAW's numbers, with themselves and with the tables. Yields what it counts next. */
   examine(options: ExamineOptions): AsyncGenerator<string, Examination>;
-  /** The highest number that is booked of an epoch; 0 where there is none. */
-  highestBooked(epoch: bigint): Promise<bigint>;
+  /**
+   * Keeps that RAW has given out all numbers up to `last`. Returns the highest that is known to have been given out: noted,
+   * or booked.
+   */
+  noteGiven(raw: RawNumbers): Promise<bigint>;
+  /** Keeps that RAW gives out these numbers a second time. */
+  noteRewind(numbers: NumberRange): Promise<void>;
   /**
    * Accepts a finding on numbers for good. Rejects with CallError write_off_refused unless the same thing is wrong with
    * all of them.

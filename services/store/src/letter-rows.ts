@@ -40,19 +40,31 @@ export function replayedLetters(batches: readonly RecordBatch[]): LetterId[] {
     .flatMap((batch) => batch.replayOrdinals.map((_, index) => replayedLetter(batch, index)));
 }
 
-/** Writes what has become of letters. */
-export async function writeLetters(client: Client, settlement: LetterSettlement): Promise<void> {
-  await keepFresh(client, settlement.fresh);
+/**
+ * Writes what has become of letters. Returns the dead records that have been kept before: their batch came again after its
+ * invoice was folded. Their letters stay as they are.
+ */
+export async function writeLetters(
+  client: Client,
+  settlement: LetterSettlement,
+): Promise<ReadonlySet<DeadRecord>> {
+  const kept = await keepFresh(client, settlement.fresh);
   // Relapses first: a letter can have died again and be resolved in one transaction.
   await noteRelapses(client, settlement.relapses);
   await resolve(client, settlement.resolutions);
+  return new Set(settlement.fresh.filter((record) => !kept.has(letterOf(record))));
 }
 
-/** Keeps dead records, whole. */
-async function keepFresh(client: Client, dead: readonly DeadRecord[]): Promise<void> {
-  if (dead.length === 0) return;
+/** The id, as text, of the letter that a dead record has got or gets. */
+function letterOf({ batch, ordinal }: DeadRecord): string {
+  return `${hex(batch.batchId)}/${ordinal}`;
+}
+
+/** Keeps dead records, whole. Returns the ids of those that had no letter. */
+async function keepFresh(client: Client, dead: readonly DeadRecord[]): Promise<Set<string>> {
+  if (dead.length === 0) return new Set();
   const column = <T>(pick: (record: DeadRecord) => T): T[] => dead.map(pick);
-  await client.query({
+  const { rows } = await client.query<{ letter: string }>({
     name: "keep-letters",
     text: `
       insert into dead_letters (epoch, raw_seq, ordinal, batch_id, tenant_id, uuid, source_type, source_id, data_id,
@@ -64,7 +76,9 @@ async function keepFresh(client: Client, dead: readonly DeadRecord[]): Promise<v
         $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::bigint[], $14::bytea[],
         $15::bigint[], $16::uuid[], $17::text[])
         as n (epoch, raw_seq, ordinal, batch_id, tenant_id, uuid, source_type, source_id, data_id,
-          stage, reason, detail, pipeline_version, original, accepted_us, receipt_id, traceparent)`,
+          stage, reason, detail, pipeline_version, original, accepted_us, receipt_id, traceparent)
+      on conflict on constraint dead_letters_key do nothing
+      returning encode(uuid_send(batch_id), 'hex') || '/' || ordinal as letter`,
     values: [
       column(({ batch }) => batch.origin?.epoch ?? 0n),
       column(({ batch }) => batch.origin?.sequence ?? 0n),
@@ -85,6 +99,7 @@ async function keepFresh(client: Client, dead: readonly DeadRecord[]): Promise<v
       column(({ call }) => call.traceparent || null),
     ],
   });
+  return new Set(rows.map(({ letter }) => letter));
 }
 
 async function noteRelapses(client: Client, relapses: readonly Relapse[]): Promise<void> {

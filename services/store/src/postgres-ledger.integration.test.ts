@@ -1,5 +1,9 @@
 import { readFileSync } from "node:fs";
-import type { RecordBatch } from "@chowhound/shared/contracts/chowhound/internal/v1/record_batch";
+import { create } from "@bufbuild/protobuf";
+import {
+  RawOriginSchema,
+  type RecordBatch,
+} from "@chowhound/shared/contracts/chowhound/internal/v1/record_batch";
 import { createLogger } from "@chowhound/shared/runtime/logger";
 import { type SampleRecord, sampleBatch } from "@chowhound/shared/testing/sample-batches";
 import fc from "fast-check";
@@ -194,6 +198,62 @@ describe("the books", () => {
     expect(await findings()).toEqual(["number_missing 2: batches 1/0"]);
   });
 
+  it("name what an epoch that has ended gave out last and was never booked, also in part written off", async () => {
+    await book();
+    const ended = EPOCH - 1n;
+    expect(await ledger.noteGiven({ epoch: ended, last: 3n })).toBe(3n);
+    // Booked since, and a late look.
+    await writer.write([1, 2, 4].map((sequence) => numbered(sequence, [{}], ended)));
+    expect(await ledger.noteGiven({ epoch: ended, last: 2n })).toBe(4n);
+    await ledger.noteGiven({ epoch: ended, last: 9n });
+    expect(await findings()).toEqual(["number_missing 3: batches 1/0", "number_missing 5-9: batches 5/0"]);
+    const range = { epoch: ended, first: 5n, last: 8n };
+    expect(await ledger.writeOff(range, { epoch: EPOCH, last: 6n }, BY)).toMatchObject({
+      reason: "number_missing",
+    });
+    expect(await findings()).toEqual(["number_missing 3: batches 1/0", "number_missing 9: batches 1/0"]);
+  });
+
+  it("name numbers that RAW gives out again, though nothing was booked under them the first time", async () => {
+    await writer.write([numbered(1), numbered(2), numbered(3)]);
+    await ledger.noteGiven({ epoch: EPOCH, last: 10n });
+    expect(await findings(3)).toEqual(["number_ahead 4-10: last number 3/10"]);
+    await ledger.noteRewind({ epoch: EPOCH, first: 4n, last: 10n });
+    expect(await findings(3)).toEqual(["number_ahead 4-10: last number 3/10"]);
+    await writer.write([numbered(4), numbered(5)]);
+    expect(await findings(5)).toEqual([
+      "number_reused 4-5: batches of a number 1/2",
+      "number_ahead 6-10: last number 5/10",
+    ]);
+    expect(await writeOff(4, 7, 5)).toMatchObject({ reason: "number_reused" });
+    expect(await findings(5)).toEqual(["number_ahead 8-10: last number 5/10"]);
+    await writer.write([6, 7, 8, 9, 10, 11].map((sequence) => numbered(sequence)));
+    expect(await findings(11)).toEqual(["number_reused 8-10: batches of a number 1/2"]);
+    await compactInvoices(client, AT_ONCE);
+    expect(await findings(11)).toEqual(["number_reused 8-10: batches of a number 1/2"]);
+    await writeOff(8, 10, 11);
+    expect(await findings(11)).toEqual([]);
+  });
+
+  it("hear from a batch that its gateway had been given the number before", async () => {
+    const told = (sequence: number, acknowledged: number, epoch = EPOCH): RecordBatch => ({
+      ...numbered(sequence),
+      acknowledged: create(RawOriginSchema, { epoch, sequence: BigInt(acknowledged) }),
+    });
+    // Of another incarnation, and one after the other.
+    await writer.write([told(1, 8, EPOCH - 1n), told(2, 0), told(3, 2)]);
+    expect(await findings(3)).toEqual([]);
+    const second = told(4, 6);
+    await writer.write([second]);
+    await writer.write([second]);
+    expect(await findings(4)).toEqual([
+      "number_reused 4: batches of a number 1/2",
+      "number_ahead 5-6: last number 4/6",
+    ]);
+    await writer.write([told(5, 6), told(6, 6), told(7, 6)]);
+    expect(await findings(7)).toEqual(["number_reused 4-6: batches of a number 1/2"]);
+  });
+
   it("balance what came from elsewhere than RAW, and look for no numbers there", async () => {
     await book();
     await writer.write([numbered(77, [DEAD], -3n)]);
@@ -288,8 +348,8 @@ describe("a write-off", () => {
     expect(await writeOff(7, 7, 7)).toMatchObject({ reason: "batch_repeated" });
     expect(await writeOff(5, 5, 7)).toMatchObject({ reason: "number_reused" });
     expect(await findings(7)).toEqual([]);
-    expect(await findings(5)).toEqual(["number_ahead 6: last number 5/6"]);
-    expect(await writeOff(6, 6, 5)).toMatchObject({ reason: "number_reused" });
+    expect(await findings(5)).toEqual(["number_ahead 6-7: last number 5/7"]);
+    expect(await writeOff(6, 7, 5)).toMatchObject({ reason: "number_reused" });
     expect(await findings(5)).toEqual([]);
   });
 

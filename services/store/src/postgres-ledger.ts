@@ -2,6 +2,7 @@ import { CallError } from "@chowhound/shared/errors/call-error";
 import type { Logger } from "@chowhound/shared/runtime/logger";
 import { Client, DatabaseError } from "pg";
 import { compactInvoices } from "./compact-invoices.ts";
+import { highestGiven, noteGiven, noteRewind } from "./given-numbers.ts";
 import type {
   Balance,
   Examination,
@@ -12,7 +13,7 @@ import type {
   WriteOff,
 } from "./ledger.ts";
 import { CHECKS, type CheckContext, countSources, type EpochBounds } from "./ledger-checks.ts";
-import { connectionOptions, endClient } from "./postgres-connection.ts";
+import { connectionOptions, endClient, serverOptions } from "./postgres-connection.ts";
 import { isAway } from "./sql-errors.ts";
 import { VERDICTS } from "./verdict.ts";
 import { readWriteOffs, writeOffNumbers } from "./write-offs.ts";
@@ -27,6 +28,8 @@ export interface PostgresLedgerOptions {
 const MAX_BALANCES = 1_000;
 /** A question that nobody waits for any more ends within this time. */
 const CHECK_CLIENT_MS = 2_000;
+/** An audit goes on as its caller reads what it tells. */
+const WAIT_FOR_CALLER_MS = 60_000;
 
 /** The books in PostgreSQL. Each call has a connection of its own. */
 export class PostgresLedger implements Ledger {
@@ -81,15 +84,18 @@ export class PostgresLedger implements Ledger {
     }
   }
 
-  highestBooked(epoch: bigint): Promise<bigint> {
+  noteGiven(raw: RawNumbers): Promise<bigint> {
     return this.#use(async (client) => {
-      const { rows } = await client.query<{ highest: string }>(
-        `select greatest((select max(raw_seq) from invoices where epoch = $1),
-                         (select through_seq from compacted_invoices where epoch = $1), 0) as highest`,
-        [epoch],
-      );
+      await noteGiven(client, raw);
+      const { rows } = await client.query<{ highest: string }>(`select ${highestGiven("$1")} as highest`, [
+        raw.epoch,
+      ]);
       return BigInt(rows[0]!.highest);
     });
+  }
+
+  noteRewind(numbers: NumberRange): Promise<void> {
+    return this.#use((client) => noteRewind(client, numbers));
   }
 
   writeOff(
@@ -105,11 +111,12 @@ export class PostgresLedger implements Ledger {
   }
 
   #createClient(statementTimeoutMs: number): Client {
+    const options = connectionOptions(this.#options.url, { idleInTransactionMs: WAIT_FOR_CALLER_MS });
     const client = new Client({
-      ...connectionOptions(this.#options.url),
+      ...options,
       application_name: "chowhound-store-ledger",
       statement_timeout: statementTimeoutMs,
-      options: `-c client_connection_check_interval=${CHECK_CLIENT_MS}`,
+      options: `${options.options} ${serverOptions({ client_connection_check_interval: CHECK_CLIENT_MS })}`,
     });
     // A lost connection fails the query that is under way.
     client.on("error", () => {});
@@ -137,7 +144,7 @@ function explain(error: unknown): unknown {
 
 /**
  * Which numbers must be accounted for: of the audited epoch all that RAW had given out when the audit began, of earlier
- * ones all up to the highest in the books. One that RAW began while the audit was waiting is not judged.
+ * ones all up to the highest that is known to have been given out. One that RAW began while the audit was waiting is not judged.
  */
 async function readBounds(client: Client, mark: RawNumbers, raw: RawNumbers): Promise<EpochBounds[]> {
   const { rows } = await client.query<EpochBounds>(
@@ -146,6 +153,7 @@ async function readBounds(client: Client, mark: RawNumbers, raw: RawNumbers): Pr
          select epoch, raw_seq from invoices where epoch > 0
          union all select epoch, raw_seq from invoice_repeats where epoch > 0
          union all select epoch, through_seq from compacted_invoices
+         union all select epoch, last_seq from raw_given
          union all select $1::bigint, 0) booked group by epoch)
      select epoch, coalesce(through_seq, 0) as through,
        case when epoch = $1 then $2::bigint else last end as last

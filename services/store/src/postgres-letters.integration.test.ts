@@ -3,6 +3,7 @@ import { type SampleRecord, sampleBatch } from "@chowhound/shared/testing/sample
 import fc from "fast-check";
 import type { Client } from "pg";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { compactInvoices } from "./compact-invoices.ts";
 import { openTestDatabase, type TestDatabase } from "./database-for-test.ts";
 import { formatLetterId, parseLetterId } from "./letter-id.ts";
 import { PostgresLetters } from "./postgres-letters.ts";
@@ -36,7 +37,10 @@ async function expectBalance(): Promise<void> {
   const { rows } = await client.query(`
     with i as (select coalesce(sum(accepted), 0)::int as accepted, coalesce(sum(reclaimed), 0)::int as reclaimed,
                  coalesce(sum(dead_lettered), 0)::int as dead,
-                 coalesce(sum(accepted) filter (where replay_of is not null), 0)::int as replayed from invoices),
+                 coalesce(sum(replayed), 0)::int as replayed
+               from (select accepted, reclaimed, dead_lettered, case when replay_of is not null then accepted end as replayed
+                     from invoices
+                     union all select accepted, reclaimed, dead_lettered, replayed from compacted_invoices) booked),
       t as (select coalesce(sum(accepted), 0)::int as accepted, coalesce(sum(reclaimed), 0)::int as reclaimed,
               coalesce(sum(dead_lettered), 0)::int as dead, coalesce(sum(replayed), 0)::int as replayed,
               coalesce(sum(stored) - sum(deleted), 0)::int as rows, coalesce(sum(discarded), 0)::int as discarded
@@ -68,6 +72,25 @@ async function states(): Promise<string[]> {
 
 const sum = async (column: string): Promise<number> =>
   Number((await client.query(`select coalesce(sum(${column}), 0) as n from totals`)).rows[0].n);
+
+describe("a batch that comes again after its invoice was folded", () => {
+  it.each(["open", "resolved", "discarded"])("leaves a letter that is %s as it is", async (state) => {
+    const batch = sampleBatch({ records: [{}, DEAD], origin: { epoch: 77n, sequence: 1n } });
+    await writer.write([batch]);
+    if (state === "resolved") await writer.write([enriched((await replay())[0]!)]);
+    if (state === "discarded") await letters.discard(ALL, WHO);
+    const before = await states();
+    const { signal } = new AbortController();
+    const folding = { keepMs: 0, keepNewest: 0, signal, log: database.options.log };
+    expect(await compactInvoices(client, folding)).toBe(1);
+    // Its batch id is not known any more.
+    const again = { ...batch, origin: { ...batch.origin!, sequence: 2n } };
+    const { outcomes } = await writer.write([again]);
+    expect(outcomes).toMatchObject([{ kind: "booked", verdicts: { unchanged: 1, dead_lettered: 1 } }]);
+    expect(await states()).toEqual(before);
+    expect(await sum("dead_lettered - reclaimed - discarded")).toBe(state === "open" ? 1 : 0);
+  });
+});
 
 describe("a replay", () => {
   it("brings records as they were accepted, and resolves their letters when they land", async () => {

@@ -26,7 +26,7 @@ describe("PostgresSink", () => {
     process.on("warning", onWarning);
     const answers = await Promise.all([
       sink.durability(),
-      ...Array.from({ length: 10 }, () => sink.confirm([], "")),
+      ...Array.from({ length: 10 }, () => sink.confirm([])),
     ]);
     process.off("warning", onWarning);
     expect(answers).toHaveLength(11);
@@ -34,14 +34,14 @@ describe("PostgresSink", () => {
   });
 
   it("begins a new connection after one that was lost, for all who waited on it", async () => {
-    const { generation } = await sink.confirm([], "");
+    const { generation } = await sink.confirm([]);
     const other = new Client(database.url);
     await other.connect();
     await other.query(
       "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'chowhound-store-confirm' and datname = current_database()",
     );
     await other.end();
-    await Promise.allSettled(Array.from({ length: 5 }, () => sink.confirm([], "")));
-    expect(await sink.confirm([], "")).toEqual({ generation, allBooked: true });
+    await Promise.allSettled(Array.from({ length: 5 }, () => sink.confirm([])));
+    expect(await sink.confirm([])).toEqual({ generation, allBooked: true });
   });
 });

@@ -1,6 +1,6 @@
 import type { Logger } from "@chowhound/shared/runtime/logger";
 import { Client, type QueryConfig, type QueryResultRow } from "pg";
-import type { IngestionSink, IngestionWriter, SinkDurability } from "./ingestion-writer.ts";
+import type { IngestionSink, IngestionWriter, ReportedBatch, SinkDurability } from "./ingestion-writer.ts";
 import { connectionOptions, endClient } from "./postgres-connection.ts";
 import { type CommitSettings, judgeCommit } from "./postgres-durability.ts";
 import { PostgresLedger } from "./postgres-ledger.ts";
@@ -45,18 +45,20 @@ export class PostgresSink implements IngestionSink {
     return this.reader.connections;
   }
 
-  async confirm(
-    batchIds: readonly Uint8Array[],
-    bookedUnder: string,
-  ): Promise<{ generation: string; allBooked: boolean }> {
+  async confirm(batches: readonly ReportedBatch[]): Promise<{ generation: string; allBooked: boolean }> {
     const { generation, booked } = await this.#ask<{ generation: string; booked: number }>({
       name: "confirm",
       text: `select database_generation() as generation,
-        (select count(*)::integer from invoices where batch_id = any($1::uuid[])
-          and ($2 = database_generation() or generation is distinct from database_generation_number())) as booked`,
-      values: [batchIds.map((id) => Buffer.from(id).toString("hex")), bookedUnder],
+        (select count(*)::integer from invoices i
+          join unnest($1::uuid[], $2::text[]) as reported (batch_id, generation) using (batch_id)
+          where i.generation = hashtextextended(reported.generation, 0)
+            and moves_of(reported.generation) = moves_of(database_generation())) as booked`,
+      values: [
+        batches.map(({ batchId }) => Buffer.from(batchId).toString("hex")),
+        batches.map(({ generation }) => generation),
+      ],
     });
-    return { generation, allBooked: booked === batchIds.length };
+    return { generation, allBooked: booked === batches.length };
   }
 
   async durability(): Promise<SinkDurability> {

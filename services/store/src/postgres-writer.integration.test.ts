@@ -6,6 +6,7 @@ import fc from "fast-check";
 import { Client } from "pg";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { BatchOutcome } from "./ingestion-writer.ts";
+import { PostgresSink } from "./postgres-sink.ts";
 import { PostgresWriter } from "./postgres-writer.ts";
 import { noVerdicts, sumVerdicts, type VerdictCounts } from "./verdict.ts";
 
@@ -30,7 +31,6 @@ afterAll(async () => {
   await client.end();
   await database.drop();
 });
-beforeEach(() => client.query("truncate records, invoices, totals, dead_letters"));
 afterEach(async () => {
   // INV-1, after every test: each invoice is balanced, the totals agree with the invoices and the table with both.
   const { rows } = await client.query(`select
@@ -56,7 +56,21 @@ async function table(): Promise<Record<string, string>> {
   return Object.fromEntries(rows.map((row) => [row.data_id, row.data]));
 }
 
-describe("PostgresWriter", () => {
+/** A writer asks the table first, until a group of new keys lets it expect more of them. */
+describe.each([
+  ["asking for each key", false],
+  ["expecting new keys", true],
+])("PostgresWriter, %s", (_, expectsNew) => {
+  beforeEach(async () => {
+    if (expectsNew) {
+      await writer.close();
+      writer = writerOf(0);
+      await writer.open();
+      await write(sampleBatch({ records: [{}] }));
+    }
+    await client.query("truncate records, invoices, totals, dead_letters");
+  });
+
   it("lands every field of a record", async () => {
     const batch = sampleBatch({
       traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
@@ -214,6 +228,46 @@ describe("PostgresWriter", () => {
     expect(await write(sampleBatch({ records }))).toEqual([{ stored: 2 }]);
   });
 
+  it("calls it a conflict when a uuid is a row of another source under the same data_id, whatever comes with it", async () => {
+    const uuid = "0198c0de-0000-7000-8000-00000000000e";
+    const taken: SampleRecord = { dataId: "x", uuid, updatedAtUs: at(1) };
+    const usurper: SampleRecord = { ...taken, sourceId: "elsewhere" };
+    await write(
+      sampleBatch({ records: [taken, { dataId: "y", sourceId: "elsewhere", updatedAtUs: at(1) }] }),
+    );
+    const late: SampleRecord = { ...usurper, dataId: "y", updatedAtUs: at(0) };
+    expect(await write(sampleBatch({ records: [late] }))).toEqual([{ conflict: 1 }]);
+    const twin: SampleRecord = { ...usurper, dataId: "x", updatedAtUs: at(2) };
+    expect(await write(sampleBatch({ records: [{ ...twin, updatedAtUs: at(1) }, twin] }))).toEqual([
+      { conflict: 2 },
+    ]);
+  });
+
+  it("lands what is new among what is there, in one group and in several", async () => {
+    const version = (dataId: string, second: number): SampleRecord => ({
+      dataId,
+      data: `${dataId} at ${second}`,
+      updatedAtUs: at(second),
+    });
+    const group = (second: number, ...dataIds: string[]) =>
+      sampleBatch({ records: dataIds.map((dataId) => version(dataId, second)) });
+    expect(await write(group(2, "b", "d"), group(2, "a"))).toEqual([{ stored: 2 }, { stored: 1 }]);
+    expect(await write(group(3, "c", "b"), group(1, "a", "e"))).toEqual([
+      { stored: 1, updated: 1 },
+      { stored: 1, stale: 1 },
+    ]);
+    expect(await write(group(1, "f", "g", "f"))).toEqual([{ stored: 2, unchanged: 1 }]);
+    expect(await table()).toEqual({
+      a: "a at 2",
+      b: "b at 3",
+      c: "c at 3",
+      d: "d at 2",
+      e: "e at 1",
+      f: "f at 1",
+      g: "g at 1",
+    });
+  });
+
   it("moves a row when a newer pipeline derives another key", async () => {
     const uuid = "0198c0de-0000-7000-8000-00000000000d";
     const base: SampleRecord = { dataId: "raw", uuid, updatedAtUs: at(1), data: "same" };
@@ -224,6 +278,44 @@ describe("PostgresWriter", () => {
     expect(await write(moved)).toEqual([{ updated: 1 }]);
     expect(await table()).toEqual({ derived: "same" });
     expect(await write(sampleBatch({ records: [base] }))).toEqual([{ stale: 1 }]);
+  });
+
+  it("reports nothing committed where a row has moved, and is another database to dedup from then on", async () => {
+    const sink = new PostgresSink({ url: database.url, statementTimeoutMs: 30_000, readers: 1, log });
+    const report = async (...records: SampleRecord[]) => {
+      const batch = sampleBatch({ records });
+      const { generation, outcomes } = await writer.write([batch]);
+      const [outcome] = outcomes;
+      if (outcome?.kind !== "booked") throw new Error("not booked");
+      return {
+        generation,
+        batchId: batch.batchId,
+        fingerprints: outcome.committedFingerprints.length / 16,
+      };
+    };
+    try {
+      const old: SampleRecord = { dataId: "shared", data: "old", updatedAtUs: at(1), pipelineVersion: 2 };
+      const uuid = "0198c0de-0000-7000-8000-0000000000a1";
+      const younger: SampleRecord = { dataId: "shared", data: "young", updatedAtUs: at(2), uuid };
+      const first = await report({ ...younger, pipelineVersion: 1 });
+      const superseded = await report(old);
+      expect([first, superseded]).toMatchObject([{ fingerprints: 1 }, { fingerprints: 1 }]);
+      expect(await sink.confirm([first, superseded])).toMatchObject({ allBooked: true });
+
+      const moved = await report(
+        { ...younger, pipelineVersion: 2, enrichment: { dataId: "apart" } },
+        { dataId: "neighbour" },
+      );
+      expect(moved.fingerprints).toBe(0);
+      expect(moved.generation).not.toBe(superseded.generation);
+      // So dedup forgets that it knew the record that had been replaced; sent again, it is the row.
+      expect(await sink.confirm([superseded])).toEqual({ generation: moved.generation, allBooked: false });
+      const again = await report(old);
+      expect(await sink.confirm([again])).toEqual({ generation: moved.generation, allBooked: true });
+      expect(await table()).toMatchObject({ shared: "old", apart: "young" });
+    } finally {
+      await sink.close();
+    }
   });
 
   describe("INV-4: moves the row of a record that is not the newest under its new key", () => {

@@ -1,15 +1,22 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { RecordBatch } from "@chowhound/shared/contracts/chowhound/internal/v1/record_batch";
 import type { Logger } from "@chowhound/shared/runtime/logger";
-import { Client, DatabaseError } from "pg";
+import { Client, DatabaseError, type QueryResult } from "pg";
 import { bookCounts, claimBatches, GroupCounts, UnbalancedError } from "./books.ts";
 import { BEGIN_BOOKING } from "./books-lock.ts";
+import { noteSecondNumbers } from "./given-numbers.ts";
 import { GroupFates } from "./group-fates.ts";
-import { type DeadRecord, type IncomingRecord, readBatch } from "./incoming-record.ts";
+import { GroupReader, type IncomingRecord } from "./incoming-record.ts";
 import type { BatchOutcome, IngestionWriter, WriteResult } from "./ingestion-writer.ts";
 import { lockLetters, replayedLetters, writeLetters } from "./letter-rows.ts";
 import { migrate } from "./migrate.ts";
-import { connectionOptions, endClient } from "./postgres-connection.ts";
+import {
+  connectionOptions,
+  endClient,
+  readSession,
+  type Session,
+  terminateSession,
+} from "./postgres-connection.ts";
 import { recordVerdicts } from "./record-verdicts.ts";
 import { PREPARE_CONNECTION, RowWriter } from "./row-writer.ts";
 import { LetterSettlement } from "./settle-letters.ts";
@@ -31,15 +38,19 @@ const MAX_CONFLICTS = 10;
 /** Verdicts after which sending the same record again changes nothing. */
 const SETTLED = new Set<Verdict>(["stored", "updated", "unchanged", "stale"]);
 
+const NONE = new Uint8Array(0);
+
 /**
  * Writes to PostgreSQL over one connection. Each group of batches is one transaction: claim, letters that are replayed,
  * rows, dead letters, books. Only this transaction is exact; everything before it may repeat itself.
  */
 export class PostgresWriter implements IngestionWriter {
   readonly #options: PostgresWriterOptions;
+  readonly #reader = new GroupReader();
   #client: Client | undefined;
   #rows: RowWriter | undefined;
   #isBroken = false;
+  #session: Session | undefined;
 
   constructor(options: PostgresWriterOptions) {
     this.#options = options;
@@ -67,6 +78,8 @@ export class PostgresWriter implements IngestionWriter {
     this.#isBroken = false;
     try {
       await client.connect();
+      if (this.#session !== undefined) await terminateSession(client, this.#session);
+      this.#session = await readSession(client);
       await migrate(client, log);
       await client.query(PREPARE_CONNECTION);
     } catch (error) {
@@ -100,10 +113,14 @@ export class PostgresWriter implements IngestionWriter {
     if (client === undefined || rows === undefined) throw new Error("not connected to PostgreSQL");
     try {
       await client.query(BEGIN_BOOKING);
-      const result = await this.#transact(client, rows, batches);
+      const outcomes = await this.#transact(client, rows, batches);
       const startedMs = performance.now();
-      await client.query("commit");
-      return { ...result, commit: { system: "postgresql", tookMs: performance.now() - startedMs } };
+      const generation = await commit(client);
+      return {
+        generation,
+        outcomes,
+        commit: { system: "postgresql", tookMs: performance.now() - startedMs },
+      };
     } catch (error) {
       // What the server did not answer, it would not roll back either: another connection is quicker.
       if (!(error instanceof DatabaseError || error instanceof UnbalancedError)) this.#isBroken = true;
@@ -115,61 +132,63 @@ export class PostgresWriter implements IngestionWriter {
     }
   }
 
-  async #transact(client: Client, rows: RowWriter, batches: readonly RecordBatch[]): Promise<WriteResult> {
+  async #transact(client: Client, rows: RowWriter, batches: readonly RecordBatch[]): Promise<BatchOutcome[]> {
     const isNew = await claimBatches(client, batches);
     const claimed = batches.filter((_, i) => isNew[i]);
+    await noteSecondNumbers(client, claimed);
     const letters = new LetterSettlement(await lockLetters(client, replayedLetters(claimed)));
     const counts = new GroupCounts(claimed);
     const fates = new GroupFates(claimed);
-    const records: IncomingRecord[] = [];
-    const dead: DeadRecord[] = [];
-    for (const batch of claimed) {
-      const read = readBatch(batch);
-      records.push(...read.records);
-      dead.push(...read.dead);
-    }
-    const applied = await rows.apply(records);
+    const { records, dead } = this.#reader.read(claimed);
+    const applied = await rows.apply(records, this.#reader.rows.bytes);
     dead.push(...applied.dead);
 
-    const fingerprints = new Map<RecordBatch, Uint8Array[]>(claimed.map((batch) => [batch, []]));
+    const settled = new Map<RecordBatch, IncomingRecord[]>(claimed.map((batch) => [batch, []]));
     for (const record of records) {
-      const verdict = applied.verdicts.get(record);
+      const { batch, source, verdict } = record;
       if (verdict === undefined) continue;
       fates.settle(record, verdict);
-      const source = {
-        tenantId: record.tenantId,
-        sourceType: record.sourceType.toString(),
-        sourceId: record.sourceId.toString(),
-      };
-      const deleted = applied.deletions.has(record) ? 1 : 0;
-      counts.add(record.batch, source, verdict, { deleted, reclaimed: letters.landed(record, verdict) });
-      if (SETTLED.has(verdict)) fingerprints.get(record.batch)!.push(record.fingerprint);
+      counts.add(batch, source, verdict);
+      if (applied.deletions.has(record)) counts.addOther(batch, source, { deleted: 1 });
+      if (letters.landed(record, verdict)) counts.addOther(batch, source, { reclaimed: 1 });
+      if (SETTLED.has(verdict)) settled.get(batch)!.push(record);
     }
-    for (const record of dead) {
+    const reclaimed = dead.map((record) => letters.died(record));
+    const keptBefore = await writeLetters(client, letters);
+    for (const [place, record] of dead.entries()) {
       fates.settle(record, "dead_lettered");
-      const { tenantId } = record.call;
-      const { sourceType, sourceId } = record;
-      const source = { tenantId, sourceType, sourceId };
-      counts.add(record.batch, source, "dead_lettered", { reclaimed: letters.died(record) });
+      const { batch, sourceType, sourceId } = record;
+      const source = { tenantId: record.call.tenantId, sourceType, sourceId };
+      counts.add(batch, source, "dead_lettered");
+      // One that has a letter already adds none to the open ones.
+      if (keptBefore.has(record) || reclaimed[place] === 1) counts.addOther(batch, source, { reclaimed: 1 });
     }
-    await writeLetters(client, letters);
     await bookCounts(client, counts, fates, this.#options.lane);
-    const generation = await client.query<{ generation: string }>(
-      "select database_generation() as generation",
-    );
-
+    if (applied.hasMoved) await client.query("update database_identity set moves = moves + 1");
     const verdictAt = recordVerdicts(fates, dead);
-    const outcomes = batches.map((batch, i): BatchOutcome => {
+    return batches.map((batch, i): BatchOutcome => {
       if (!isNew[i]) return { kind: "already_booked", batchId: batch.batchId };
       return {
         kind: "booked",
         batchId: batch.batchId,
         verdicts: counts.invoices.get(batch)!.verdicts,
         deadLabels: dead.filter((record) => record.batch === batch && record.stage === "store"),
-        committedFingerprints: Buffer.concat(fingerprints.get(batch)!),
+        // Where rows have moved, a record that was replaced may be missing by now.
+        committedFingerprints: applied.hasMoved ? NONE : fingerprintsOf(batch, settled.get(batch)!),
         verdictAt: (index) => verdictAt(batch, index),
       };
     });
-    return { generation: generation.rows[0]!.generation, outcomes };
   }
+}
+
+/** Commits, and says which generation of the database it was. */
+async function commit(client: Client): Promise<string> {
+  // Several statements in one round trip give several results, which the library's types don't know.
+  const results = (await client.query("select database_generation() as generation; commit")) as unknown;
+  return (results as QueryResult<{ generation: string }>[])[0]!.rows[0]!.generation;
+}
+
+function fingerprintsOf(batch: RecordBatch, records: readonly IncomingRecord[]): Uint8Array {
+  if (records.length === batch.originals.length) return batch.fingerprints;
+  return Buffer.concat(records.map(({ fingerprint }) => fingerprint));
 }

@@ -16,5 +16,5 @@ export async function probeSink(
       log.warn({ sink: sink.name, why }, why === undefined ? "the sink is back" : "lost the sink");
     isUp = why === undefined;
   };
-  await probe(() => sink.confirm([], ""), report, signal);
+  await probe(() => sink.confirm([]), report, signal);
 }

@@ -3,7 +3,7 @@ import { recordBytesLimit } from "@chowhound/shared/record/limits";
 import type { StreamCall } from "@chowhound/shared/rpc/server-stream";
 import type { Logger } from "@chowhound/shared/runtime/logger";
 import { publishUntilAcknowledged } from "@chowhound/shared/stream/publish-batch";
-import { maxMessageBytes, type NatsNames } from "@chowhound/shared/stream/topology";
+import { maxRawMessageBytes, type NatsNames } from "@chowhound/shared/stream/topology";
 import type { Meter } from "@chowhound/shared/telemetry/meter";
 import { startSend } from "@chowhound/shared/telemetry/send-trace";
 import type { CallContexts } from "@chowhound/shared/telemetry/trace-header";
@@ -43,7 +43,7 @@ export function createReplay({ archive, names, meter, log, ...process }: ReplayD
       if (nc === undefined) throw new CallError("not_ready", "the store is not connected to NATS yet");
       const js = jetstream(nc);
       const stream = names.stream("raw");
-      const maxBytes = maxMessageBytes(nc);
+      const maxBytes = maxRawMessageBytes(nc);
       const signal = AbortSignal.any([process.signal, call.signal]);
       let batches = 0;
       return replayLetters(filter, {

@@ -7,7 +7,7 @@ import { readRawNumbers } from "./audit-barrier.ts";
 import type { Ledger } from "./ledger.ts";
 
 export interface RewindWatchOptions {
-  ledger: Ledger;
+  ledger: Pick<Ledger, "noteGiven" | "noteRewind">;
   nc: NatsConnection;
   names: NatsNames;
   meter: Meter;
@@ -15,38 +15,48 @@ export interface RewindWatchOptions {
   signal: AbortSignal;
 }
 
-const LOOK_MS = 10_000;
+const LOOK_MS = 2_000;
+/** While RAW gives out nothing, the books are asked only now and then. */
+const LOOKS_WITHOUT_NEWS = 5;
 
 /**
- * Raises an alarm when RAW is behind the books, until `signal` is aborted: then it was restored from an older copy, and is
- * about to give out numbers a second time. The audit names them later; this is to act in time.
+ * Keeps in the books how far RAW has come, so that they know of batches that were never booked. Raises an alarm, and keeps
+ * it, when RAW is behind what it had given out: then it was restored from an older copy, and gives out numbers a second
+ * time. Until `signal` is aborted.
  */
-export async function watchForRewind({
-  ledger,
-  nc,
-  names,
-  meter,
-  log,
-  signal,
-}: RewindWatchOptions): Promise<void> {
+export async function watchForRewind(options: RewindWatchOptions): Promise<void> {
+  const { ledger, nc, names, meter, log, signal } = options;
+  /** What RAW has given out that the books have not heard of yet, by epoch: they may be away for long. */
+  const unnoted = new Map<bigint, bigint>();
+  let noted = { epoch: 0n, last: -1n };
   let isRewound = false;
-  do {
+  for (let look = 0; look === 0 || (await pause(LOOK_MS, signal)); look++) {
     try {
-      // In this order: whatever was booked by the first had been given out by the second.
-      const { epoch } = await readRawNumbers(nc, names);
-      const booked = await ledger.highestBooked(epoch);
+      const { epoch, last } = await readRawNumbers(nc, names);
+      const isNews = epoch !== noted.epoch || last !== noted.last;
+      if (!isNews && look % LOOKS_WITHOUT_NEWS !== 0) continue;
+      if (last > (unnoted.get(epoch) ?? -1n)) unnoted.set(epoch, last);
+      for (const [earlier, given] of unnoted)
+        if (earlier !== epoch) await ledger.noteGiven({ epoch: earlier, last: given });
+      const given = await ledger.noteGiven({ epoch, last: unnoted.get(epoch)! });
+      unnoted.clear();
+      noted = { epoch, last };
+      // Once more: whatever the books know by now, RAW had given out before this.
       const raw = await readRawNumbers(nc, names);
-      const isBehind = raw.isCertain && raw.epoch === epoch && raw.last < booked;
-      if (isBehind && !isRewound) {
-        meter.count("chowhound.stream.rewinds", 1);
-        log.error(
-          { stream: names.stream("raw"), last: String(raw.last), booked: String(booked) },
-          "RAW was rewound: it is behind the books and will give out numbers twice; see docs/audit.md#number_ahead",
-        );
+      const isBehind = raw.isCertain && raw.epoch === epoch && raw.last < given;
+      if (isBehind) {
+        await ledger.noteRewind({ epoch, first: raw.last + 1n, last: given });
+        if (!isRewound) {
+          meter.count("chowhound.stream.rewinds", 1);
+          log.error(
+            { stream: names.stream("raw"), last: String(raw.last), given: String(given) },
+            "RAW was rewound: it is behind what it had given out, and gives out numbers twice; see docs/audit.md#number_ahead",
+          );
+        }
       }
       isRewound = isBehind;
     } catch (error) {
       log.debug({ why: (error as Error).message }, "could not compare RAW with the books");
     }
-  } while (await pause(LOOK_MS, signal));
+  }
 }

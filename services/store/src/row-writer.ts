@@ -1,47 +1,30 @@
 import { finished } from "node:stream/promises";
 import type { Client } from "pg";
 import { from as copyFrom } from "pg-copy-streams";
-import { CopyWriter } from "./copy-binary.ts";
+import { CopyData } from "./copy-binary.ts";
 import { type DeadRecord, type IncomingRecord, toDead } from "./incoming-record.ts";
+import { InsertGuess } from "./insert-guess.ts";
 import { compareOrder } from "./record-order.ts";
+import { COLUMNS } from "./row-fields.ts";
 import { type Candidate, settleRecords } from "./settle-records.ts";
-import { isDataError, isUuidTaken, sanitisedDetail } from "./sql-errors.ts";
+import { isConcurrentKey, isDataError, isUuidTaken, sanitisedDetail } from "./sql-errors.ts";
 import type { Verdict } from "./verdict.ts";
 
-/** What became of the rows of one group. */
+/** What became of the rows of one group, beside the verdicts, which stand on the records. */
 export interface AppliedRows {
-  verdicts: Map<IncomingRecord, Verdict>;
   /** Records that moved their row onto a key that had one. */
   deletions: Set<IncomingRecord>;
+  /** Rows have left their keys: what was reported committed by now says less than before. */
+  hasMoved: boolean;
   dead: DeadRecord[];
 }
 
-const COLUMNS = [
-  "tenant_id",
-  "source_type",
-  "source_id",
-  "data_id",
-  "uuid",
-  "version_us",
-  "content_hash",
-  "pipeline_version",
-  "data",
-  "metadata",
-  "metadata_type",
-  "lang",
-  "attributes",
-  "raw_payload",
-  "raw_content_type",
-  "created_at",
-  "updated_at",
-  "accepted_at",
-  "batch_id",
-  "receipt_id",
-  "trace_id",
-] as const;
 const LIST = COLUMNS.join(", ");
 const KEY = "tenant_id, source_type, source_id, data_id";
 const ORDER = (row: string): string => `(${row}.version_us, ${row}.content_hash, ${row}.pipeline_version)`;
+
+const SAVE = "savepoint before_rows";
+const BACK = "rollback to savepoint before_rows";
 
 /** Made once per connection. */
 export const PREPARE_CONNECTION = `
@@ -53,7 +36,8 @@ export const PREPARE_CONNECTION = `
   -- A plan made while records was small must not outlive that.
   set plan_cache_mode = force_custom_plan`;
 
-const COPY = `copy incoming (n, ${LIST}) from stdin (format binary)`;
+const COPY_INCOMING = `copy incoming (n, ${LIST}) from stdin (format binary)`;
+const COPY_NEW = `copy records (${LIST}) from stdin (format binary)`;
 
 const UPSERT = {
   name: "upsert",
@@ -81,9 +65,10 @@ const FIND_EQUAL = {
 const FIND_ELSEWHERE = {
   name: "find-elsewhere",
   text: `
-    select from unnest($1::text[], $2::uuid[], $3::text[]) as i (tenant_id, uuid, data_id)
+    select from unnest($1::text[], $2::uuid[], $3::text[], $4::text[], $5::text[])
+      as i (tenant_id, uuid, source_type, source_id, data_id)
     join records r on r.tenant_id = i.tenant_id and r.uuid = i.uuid
-    where r.data_id <> i.data_id limit 1`,
+    where (r.source_type, r.source_id, r.data_id) <> (i.source_type, i.source_id, i.data_id) limit 1`,
 };
 
 /** The rows that share a key or a uuid with what is incoming, locked in the order of their keys. */
@@ -107,20 +92,25 @@ const INSERT_WINNERS = `
  * Applies records to the table within a transaction that the caller has begun, newest wins, and isolates those that
  * the database refuses for their values.
  *
- * The way is optimistic: one COPY, one upsert. Where a uuid turns out to be stored under another key, even that of a record
- * that is no row, the group is decided record by record against locked rows. Where a value is refused, the group is halved until the bad record
- * stands alone.
+ * The way is optimistic, in three steps, each for what the one before can't do. Records whose keys are expected to be new are
+ * copied right into the table. Else one COPY and one upsert do. Where a uuid turns out to be stored under another key, even that
+ * of a record that is no row, the group is decided record by record against locked rows. Where a value is refused, the
+ * group is halved until the bad record stands alone.
  */
 export class RowWriter {
   readonly #client: Client;
-  readonly #copy = new CopyWriter();
+  readonly #copyData = new CopyData();
+  readonly #guess = new InsertGuess();
+  #fields: Buffer = Buffer.alloc(0);
 
   constructor(client: Client) {
     this.#client = client;
   }
 
-  async apply(records: readonly IncomingRecord[]): Promise<AppliedRows> {
-    const applied: AppliedRows = { verdicts: new Map(), deletions: new Set(), dead: [] };
+  /** @param fields where the records' rows are */
+  async apply(records: readonly IncomingRecord[], fields: Buffer): Promise<AppliedRows> {
+    this.#fields = fields;
+    const applied: AppliedRows = { deletions: new Set(), hasMoved: false, dead: [] };
     if (records.length > 0) await this.#applyOrHalve(records, applied, true);
     return applied;
   }
@@ -130,16 +120,14 @@ export class RowWriter {
     applied: AppliedRows,
     isWhole: boolean,
   ): Promise<void> {
-    await this.#client.query(
-      isWhole ? "savepoint before_rows" : "delete from incoming; savepoint before_rows",
-    );
+    await this.#client.query(isWhole ? SAVE : `delete from incoming; ${SAVE}`);
     try {
       await this.#applyTogether(records, applied);
     } catch (error) {
       if (!isDataError(error)) throw error;
-      await this.#client.query("rollback to savepoint before_rows");
+      await this.#client.query(BACK);
       for (const record of records) {
-        applied.verdicts.delete(record);
+        record.verdict = undefined;
         applied.deletions.delete(record);
       }
       if (records.length === 1) {
@@ -153,40 +141,57 @@ export class RowWriter {
   }
 
   async #applyTogether(records: readonly IncomingRecord[], applied: AppliedRows): Promise<void> {
-    const { greatest, uuidsAreDistinct } = collapse(records, applied.verdicts);
-    await this.#copyIn(uuidsAreDistinct ? greatest : records);
-    if (uuidsAreDistinct) {
+    const { greatest, others } = collapse(records);
+    if (haveUuidsOfTheirOwn(greatest, others)) {
+      if (others.length === 0 && this.#guess.isNew && (await this.#insertNew(greatest))) {
+        for (const record of greatest) record.verdict = "stored";
+        return;
+      }
+      await this.#copy(COPY_INCOMING, greatest);
       await this.#client.query("savepoint before_upsert");
       try {
-        const rows = await this.#upsert(greatest, applied.verdicts);
+        const rows = await this.#upsert(greatest);
+        settleOthers(others);
         if (!(await this.#areElsewhere(records.filter((record) => !rows.has(record))))) return;
       } catch (error) {
         if (!isUuidTaken(error)) throw error;
       }
-      await this.#client.query("rollback to savepoint before_upsert");
-      if (greatest.length < records.length) {
-        await this.#client.query("delete from incoming");
-        await this.#copyIn(records);
-      }
+      await this.#client.query("rollback to savepoint before_upsert; delete from incoming");
     }
+    await this.#copy(COPY_INCOMING, records);
     await this.#settle(records, applied);
   }
 
-  async #copyIn(records: readonly IncomingRecord[]): Promise<void> {
-    for (let n = 0; n < records.length; n++) writeRow(this.#copy, n, records[n]!);
-    const stream = this.#client.query(copyFrom(COPY));
-    stream.end(this.#copy.finish());
+  async #copy(
+    statement: typeof COPY_INCOMING | typeof COPY_NEW,
+    records: readonly IncomingRecord[],
+  ): Promise<void> {
+    const isNumbered = statement === COPY_INCOMING;
+    const stream = this.#client.query(copyFrom(statement));
+    stream.end(this.#copyData.of(this.#fields, records, COLUMNS.length, { isNumbered }));
     await finished(stream);
   }
 
+  /** Returns false, and has inserted nothing, where a key or a uuid is there already. @param records in the order of their keys */
+  async #insertNew(records: readonly IncomingRecord[]): Promise<boolean> {
+    try {
+      await this.#copy(COPY_NEW, records);
+      this.#guess.wasRight();
+      return true;
+    } catch (error) {
+      if (!isConcurrentKey(error) && !isUuidTaken(error)) throw error;
+      this.#guess.wasWrong();
+      await this.#client.query(BACK);
+      return false;
+    }
+  }
+
   /** Returns the records that are rows now. */
-  async #upsert(
-    records: readonly IncomingRecord[],
-    verdicts: Map<IncomingRecord, Verdict>,
-  ): Promise<Set<IncomingRecord>> {
+  async #upsert(records: readonly IncomingRecord[]): Promise<Set<IncomingRecord>> {
     const applied = new Set<IncomingRecord>();
     const { rows } = await this.#client.query<[string, string, boolean, boolean | null]>(UPSERT as never);
     const verdictOf = new Map<string, Verdict>();
+    this.#guess.sawGroup(rows.length === records.length && rows.every(([, , inserted]) => inserted));
     for (const [tenantId, uuid, inserted, same] of rows)
       verdictOf.set(
         ownUuid(tenantId, uuid.replaceAll("-", "")),
@@ -199,13 +204,13 @@ export class RowWriter {
         notApplied.push(n);
         continue;
       }
-      verdicts.set(records[n]!, verdict);
+      records[n]!.verdict = verdict;
       applied.add(records[n]!);
     }
     if (notApplied.length === 0) return applied;
-    for (const n of notApplied) verdicts.set(records[n]!, "stale");
+    for (const n of notApplied) records[n]!.verdict = "stale";
     const equal = await this.#client.query<[number]>({ ...FIND_EQUAL, values: [notApplied] } as never);
-    for (const [n] of equal.rows) verdicts.set(records[n]!, "unchanged");
+    for (const [n] of equal.rows) records[n]!.verdict = "unchanged";
     return applied;
   }
 
@@ -215,7 +220,9 @@ export class RowWriter {
     const columns = [
       records.map(({ tenantId }) => tenantId),
       records.map(({ uuid }) => uuid),
-      records.map(({ dataId }) => dataId.toString()),
+      records.map(({ source }) => source.sourceType),
+      records.map(({ source }) => source.sourceId),
+      records.map(({ dataId }) => dataId),
     ];
     const { rowCount } = await this.#client.query({ ...FIND_ELSEWHERE, values: columns });
     return rowCount !== 0;
@@ -224,7 +231,8 @@ export class RowWriter {
   async #settle(records: readonly IncomingRecord[], applied: AppliedRows): Promise<void> {
     const { rows } = await this.#client.query<RelatedRow>(LOCK_RELATED);
     const related = rows.map(toCandidate);
-    const { verdicts, winners, removals, deletions } = settleRecords(related, records);
+    const { verdicts, winners, removals, deletions, hasMoved } = settleRecords(related, records);
+    applied.hasMoved ||= hasMoved;
     if (removals.length > 0) {
       const keys = removals.map((key) =>
         key.split("\0").map((part) => Buffer.from(part, "latin1").toString()),
@@ -239,80 +247,66 @@ export class RowWriter {
       await this.#client.query(INSERT_WINNERS, [winners.map((winner) => numberOf.get(winner))]);
     }
     for (let n = 0; n < records.length; n++) {
-      applied.verdicts.set(records[n]!, verdicts[n]!);
+      records[n]!.verdict = verdicts[n]!;
       if (deletions[n]) applied.deletions.add(records[n]!);
     }
   }
 }
 
-/**
- * Of each key the greatest record; the others get their verdict at once, as if they had come after it: `unchanged`
- * where they are equal to it, else `stale`.
- */
-function collapse(
-  records: readonly IncomingRecord[],
-  verdicts: Map<IncomingRecord, Verdict>,
-): { greatest: IncomingRecord[]; uuidsAreDistinct: boolean } {
-  const byKey = new Map<string, IncomingRecord>();
-  for (const record of records) {
-    const other = byKey.get(record.key);
-    if (other === undefined || compareOrder(record, other) > 0) byKey.set(record.key, record);
+/** Of each key the greatest record, in the order of the keys, and the others, each with the one that is greater or equal. */
+function collapse(records: readonly IncomingRecord[]): {
+  greatest: IncomingRecord[];
+  others: [other: IncomingRecord, greatest: IncomingRecord][];
+} {
+  const sorted = records.toSorted(byKey);
+  const greatest: IncomingRecord[] = [];
+  const others: [IncomingRecord, IncomingRecord][] = [];
+  for (let start = 0; start < sorted.length; ) {
+    let winner = sorted[start]!;
+    let end = start + 1;
+    for (; end < sorted.length && sorted[end]!.key === winner.key; end++)
+      if (compareOrder(sorted[end]!, winner) > 0) winner = sorted[end]!;
+    greatest.push(winner);
+    for (let i = start; end - start > 1 && i < end; i++)
+      if (sorted[i] !== winner) others.push([sorted[i]!, winner]);
+    start = end;
   }
-  if (byKey.size < records.length) {
-    for (const record of records) {
-      const winner = byKey.get(record.key)!;
-      if (winner !== record) verdicts.set(record, compareOrder(record, winner) === 0 ? "unchanged" : "stale");
+  return { greatest, others };
+}
+
+/** As the database orders keys: bytewise, column by column. */
+function byKey(a: IncomingRecord, b: IncomingRecord): number {
+  return a.key < b.key ? -1 : a.key > b.key ? 1 : 0;
+}
+
+/** Whether no uuid of a tenant stands for two keys. */
+function haveUuidsOfTheirOwn(
+  greatest: readonly IncomingRecord[],
+  others: readonly (readonly [IncomingRecord, IncomingRecord])[],
+): boolean {
+  const byTenant = new Map<string, Map<string, string>>();
+  const isOwn = ({ tenantId, uuid, key }: IncomingRecord): boolean => {
+    let keyOf = byTenant.get(tenantId);
+    if (keyOf === undefined) {
+      keyOf = new Map();
+      byTenant.set(tenantId, keyOf);
     }
-  }
-  const keyOfUuid = new Map<string, string>();
-  let uuidsAreDistinct = true;
-  for (const record of records) {
-    const uuid = ownUuid(record.tenantId, record.uuid);
-    const key = keyOfUuid.get(uuid);
-    if (key === undefined) keyOfUuid.set(uuid, record.key);
-    else if (key !== record.key) uuidsAreDistinct = false;
-  }
-  return { greatest: [...byKey.values()], uuidsAreDistinct };
+    const known = keyOf.get(uuid);
+    if (known === undefined) keyOf.set(uuid, key);
+    return known === undefined || known === key;
+  };
+  return greatest.every(isOwn) && others.every(([record]) => isOwn(record));
+}
+
+/** They get their verdict as if they had come after the greatest: `unchanged` where they are equal to it, else `stale`. */
+function settleOthers(others: readonly (readonly [IncomingRecord, IncomingRecord])[]): void {
+  for (const [record, winner] of others)
+    record.verdict = compareOrder(record, winner) === 0 ? "unchanged" : "stale";
 }
 
 /** A uuid identifies a record within its tenant. */
 function ownUuid(tenantId: string, uuid: string): string {
   return `${uuid}/${tenantId}`;
-}
-
-function writeRow(copy: CopyWriter, n: number, record: IncomingRecord): void {
-  copy.row(COLUMNS.length + 1);
-  copy.integer(n);
-  copy.text(record.tenantId);
-  copy.bytes(record.sourceType);
-  copy.bytes(record.sourceId);
-  copy.bytes(record.dataId);
-  copy.bytes(record.uuidBytes);
-  copy.bigint(record.versionUs);
-  copy.bytes(record.contentHash);
-  copy.bigint(record.pipelineVersion);
-  copy.bytes(record.data);
-  copy.jsonb(record.metadataJson);
-  copy.bytes(record.metadataType);
-  copy.bytes(record.lang);
-  copy.jsonb(record.attributesJson);
-  if (record.rawPayload === undefined) {
-    copy.null();
-    copy.null();
-  } else {
-    copy.bytes(record.rawPayload.content);
-    copy.bytes(record.rawPayload.contentType);
-  }
-  if (record.createdAtUs === undefined) copy.null();
-  else copy.timestamp(record.createdAtUs);
-  if (record.updatedAtUs === undefined) copy.null();
-  else copy.timestamp(record.updatedAtUs);
-  copy.timestamp(Number(record.batch.acceptedAtUs));
-  copy.bytes(record.batch.batchId);
-  copy.bytes(record.call.receiptId);
-  const traceId = record.call.traceparent.slice(3, 35);
-  if (traceId === "") copy.null();
-  else copy.text(traceId);
 }
 
 interface RelatedRow {

@@ -34,6 +34,8 @@ export type StoreConfig = ConfigOf<typeof settings>;
 
 /** Deliveries after which a batch is written alone, so that it can't take others down with it. */
 const ALONE_AFTER_ATTEMPTS = 3;
+/** Longer than a transaction takes that waits for nothing. */
+const PATIENCE_MS = 100;
 const NEWER_ENVELOPE_MS = 5_000;
 
 /** The store: works off UNIQUE, writes groups of batches, acknowledges after the commit, then tells dedup. */
@@ -64,6 +66,7 @@ export function createStore(
       maxRecords: config.groupRecords,
       maxBytes: config.groupBytes,
       lingerMs: config.lingerMs,
+      patienceMs: Math.max(config.lingerMs, PATIENCE_MS),
     }),
     signal,
     log,

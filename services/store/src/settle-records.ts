@@ -19,6 +19,8 @@ export interface Settlement<T extends Candidate> {
   removals: string[];
   /** Per record, in the order given: it moved its row onto a key that had one, so that the table lost a row. */
   deletions: boolean[];
+  /** A row has left its key. What it had replaced there once would be the row now, were it sent again. */
+  hasMoved: boolean;
 }
 
 /**
@@ -45,6 +47,7 @@ export function settleRecords<T extends Candidate>(
   const verdicts: Verdict[] = [];
   const deletions: boolean[] = [];
   const touched = new Set<string>();
+  let hasMoved = false;
   for (const record of records) {
     let moved = false;
     const owner = byUuid.get(uuidKey(record));
@@ -67,6 +70,7 @@ export function settleRecords<T extends Candidate>(
       byUuid.delete(uuidKey(owner));
       touched.add(owner.key);
       moved = true;
+      hasMoved = true;
     }
     const current = byKey.get(record.key);
     deletions.push(moved && current !== undefined);
@@ -91,7 +95,7 @@ export function settleRecords<T extends Candidate>(
     // What was touched and is not a row from before can only be one of the records.
     if (after !== undefined) winners.push(after as T);
   }
-  return { verdicts, winners, removals, deletions };
+  return { verdicts, winners, removals, deletions, hasMoved };
 }
 
 /** No pipeline changes the source: under another one the uuid was given twice. */

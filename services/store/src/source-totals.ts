@@ -27,10 +27,25 @@ const HOUR_US = 3_600_000_000n;
 /** Sums per source and hour, ready to be booked. */
 export class SourceTotals {
   readonly #totals = new Map<string, { source: Source; hour: Date; total: SourceTotal }>();
+  /** Of the records accepted at one time, which are those of a batch. */
+  readonly #recent = new Map<Source, SourceTotal>();
+  #recentUs: bigint | undefined;
 
-  /** The sums to add to, of a record accepted at that time. */
+  /** The sums to add to, of a record accepted at that time. Quickest where a source is always the same object. */
   of(source: Source, acceptedAtUs: bigint): SourceTotal {
-    const hour = acceptedAtUs / HOUR_US;
+    if (acceptedAtUs !== this.#recentUs) {
+      this.#recentUs = acceptedAtUs;
+      this.#recent.clear();
+    }
+    let total = this.#recent.get(source);
+    if (total === undefined) {
+      total = this.#find(source, acceptedAtUs / HOUR_US);
+      this.#recent.set(source, total);
+    }
+    return total;
+  }
+
+  #find(source: Source, hour: bigint): SourceTotal {
     const key = `${source.tenantId}\0${source.sourceType}\0${source.sourceId}\0${hour}`;
     let entry = this.#totals.get(key);
     if (entry === undefined) {

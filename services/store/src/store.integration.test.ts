@@ -95,8 +95,13 @@ describe("store", () => {
     expect(new Set(notices.map(({ fingerprints }) => fingerprints))).toEqual(new Set([3]));
     subscription.unsubscribe();
 
-    const confirm = async (batchIds: Uint8Array[], bookedUnder = "") => {
-      const question = create(ConfirmRequestSchema, { batchIds, generation: bookedUnder });
+    const confirm = async (batchIds: Uint8Array[], reportedBy: string, tellsEach = true) => {
+      const each = { generations: [reportedBy], generationOf: batchIds.map(() => 0) };
+      const question = create(ConfirmRequestSchema, {
+        batchIds,
+        generation: reportedBy,
+        ...(tellsEach ? each : {}),
+      });
       const request = toBinary(ConfirmRequestSchema, question);
       return fromBinary(ConfirmResponseSchema, (await nc.request(natsNames(prefix).confirm, request)).data);
     };
@@ -105,13 +110,15 @@ describe("store", () => {
     expect(await confirm(batchIds, generation)).toMatchObject({
       generation,
       allBooked: true,
+      byGeneration: true,
     });
+    expect(await confirm(batchIds, generation, false)).toMatchObject({ allBooked: true });
     expect(await confirm([batches[0]!.batchId, Buffer.alloc(16, 9)], generation)).toMatchObject({
       generation,
       allBooked: false,
     });
 
-    // Another generation that has all its invoices from before, then one of them booked anew.
+    // Another generation that has all its invoices from before, then one of them booked anew, then a third one.
     await client.query("truncate records");
     const next = await confirm(batchIds, generation);
     expect(next.generation).not.toBe(generation);
@@ -123,7 +130,11 @@ describe("store", () => {
     await publish(batches[0]!);
     await vi.waitFor(async () => expect(await count("invoices")).toBe(20), WAIT);
     expect((await confirm(batchIds, generation)).allBooked).toBe(false);
-    expect((await confirm(batchIds, next.generation)).allBooked).toBe(true);
+    expect((await confirm([batchIds[0]!], next.generation)).allBooked).toBe(true);
+    await client.query("truncate records");
+    expect((await confirm(batchIds, generation)).allBooked).toBe(false);
+    expect((await confirm(batchIds, generation, false)).allBooked).toBe(false);
+    expect((await confirm(batchIds.slice(1), generation)).allBooked).toBe(true);
   });
 
   it("starts before its database is there, and says what it waits for", async () => {

@@ -66,7 +66,7 @@ export class WriteLanes {
     clearTimeout(this.#timer);
     const { grouper } = this.#options;
     for (;;) {
-      const waitMs = grouper.readyInMs(performance.now());
+      const waitMs = grouper.readyInMs(performance.now(), this.busy > 0);
       if (waitMs === undefined || this.#free.length === 0) return;
       if (waitMs > 0) {
         this.#timer = setTimeout(() => this.#dispatch(), waitMs);

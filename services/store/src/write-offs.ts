@@ -1,5 +1,6 @@
 import { CallError } from "@chowhound/shared/errors/call-error";
 import type { Client } from "pg";
+import { highestGiven } from "./given-numbers.ts";
 import type { NumberRange, RawNumbers, WriteOff, WriteOffReason } from "./ledger.ts";
 import { REUSED_NUMBERS } from "./ledger-checks.ts";
 
@@ -39,19 +40,17 @@ async function findWhatIsWrong(
   raw: RawNumbers,
 ): Promise<WriteOffReason> {
   const { rows } = await client.query<Record<"booked" | "copied" | "repeated" | "reused" | "known", string>>(
-    `with booked as (select distinct raw_seq from invoices where epoch = $1 and raw_seq between $2 and $3),
+    `with booked as (select distinct raw_seq from invoices where epoch = $3 and raw_seq between $4 and $5),
        repeated as (select distinct raw_seq from invoice_repeats
-         where epoch = $1 and raw_seq between $2 and $3 and not is_replay),
+         where epoch = $3 and raw_seq between $4 and $5 and not is_replay),
        reused as (
-         select raw_seq from (${REUSED_NUMBERS}) r where epoch = $1 and raw_seq between $2 and $3
-         union select raw_seq from booked where $1 = $4::bigint and raw_seq > $5::bigint)
+         select raw_seq from (${REUSED_NUMBERS}) r where epoch = $3 and raw_seq between $4 and $5
+         union select generate_series(greatest($4, $2 + 1), least($5, ${highestGiven("$3")})) where $3 = $1)
      select (select count(*) from booked) as booked, (select count(*) from repeated) as repeated,
-       (select count(*) from invoice_repeats where epoch = $1 and raw_seq between $2 and $3) as copied,
+       (select count(*) from invoice_repeats where epoch = $3 and raw_seq between $4 and $5) as copied,
        (select count(*) from reused) as reused,
-       greatest((select max(raw_seq) from invoices where epoch = $1),
-                (select max(raw_seq) from invoice_repeats where epoch = $1),
-                case when $1 = $4 then $5 end, 0) as known`,
-    [epoch, first, last, raw.epoch, raw.last],
+       greatest(${highestGiven("$3")}, case when $1 = $3 then $2 end) as known`,
+    [raw.epoch, raw.last, epoch, first, last],
   );
   const { rows: compacted } = await client.query<{ through: string }>(
     "select through_seq as through from compacted_invoices where epoch = $1",

@@ -1,10 +1,11 @@
-import { fromBinary } from "@bufbuild/protobuf";
+import { fromBinary, mergeFromBinary } from "@bufbuild/protobuf";
 import {
   type RecordBatch,
   RecordBatchSchema,
 } from "@chowhound/shared/contracts/chowhound/internal/v1/record_batch";
 import { HASH_BYTES } from "../record/content-hash.ts";
 import { UUID_BYTES } from "../record/uuid.ts";
+import { PACKED_ENVELOPE_VERSION, peekPacked, unpackBatch } from "./pack-batch.ts";
 
 /** The layout of a batch of the gateway. */
 export const ENVELOPE_VERSION = 1;
@@ -13,7 +14,7 @@ export const ENVELOPE_VERSION = 1;
  * records for new ones.
  */
 export const REPLAY_ENVELOPE_VERSION = 2;
-export const NEWEST_ENVELOPE_VERSION = REPLAY_ENVELOPE_VERSION;
+export const NEWEST_ENVELOPE_VERSION = PACKED_ENVELOPE_VERSION;
 
 /** What a message turned out to be. */
 export type DecodedBatch =
@@ -23,11 +24,20 @@ export type DecodedBatch =
   /** Not a batch; `detail` says what is wrong with it. */
   | { kind: "undecodable"; detail: string };
 
-/** Decodes a message and checks that its columns agree. Byte columns are views of `message`, not copies. */
+const OPTIONS = { readUnknownFields: false };
+
+/**
+ * Decodes a message, unpacked where it is packed, and checks that its columns agree. Byte columns are views of `message`, or of
+ * what was unpacked, not copies.
+ */
 export function decodeBatch(message: Uint8Array): DecodedBatch {
   let batch: RecordBatch;
   try {
-    batch = fromBinary(RecordBatchSchema, message, { readUnknownFields: false });
+    const packed = peekPacked(message);
+    batch =
+      packed === undefined
+        ? fromBinary(RecordBatchSchema, message, OPTIONS)
+        : merge(unpackBatch(packed), message);
   } catch (error) {
     return { kind: "undecodable", detail: `not a RecordBatch: ${(error as Error).message}` };
   }
@@ -37,10 +47,22 @@ export function decodeBatch(message: Uint8Array): DecodedBatch {
   return detail === undefined ? { kind: "batch", batch } : { kind: "undecodable", detail };
 }
 
+/** What was packed, with what stands beside it. */
+function merge(unpacked: Uint8Array, message: Uint8Array): RecordBatch {
+  const batch = fromBinary(RecordBatchSchema, unpacked, OPTIONS);
+  const { envelopeVersion } = batch;
+  mergeFromBinary(RecordBatchSchema, batch, message, OPTIONS);
+  if (batch.envelopeVersion === PACKED_ENVELOPE_VERSION) batch.envelopeVersion = envelopeVersion;
+  batch.packed = new Uint8Array(0);
+  batch.unpackedBytes = 0;
+  return batch;
+}
+
 function findMismatch(batch: RecordBatch): string | undefined {
   const count = batch.originals.length;
   const dropped = batch.dropped.reduce((sum, drop) => sum + drop.count, 0);
   if (batch.envelopeVersion < 1) return "no envelope version";
+  if (batch.envelopeVersion === PACKED_ENVELOPE_VERSION) return "packed fields that are none";
   if (batch.batchId.length !== UUID_BYTES) return `a batch id of ${batch.batchId.length} bytes`;
   if (batch.acceptedCount !== count + dropped)
     return `${count} records and ${dropped} dropped where ${batch.acceptedCount} were accepted`;

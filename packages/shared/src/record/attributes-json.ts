@@ -1,5 +1,5 @@
 import type { ByteWriter } from "./byte-writer.ts";
-import { closeObject, type Member, openMember, openObject } from "./json-object.ts";
+import { closeObject, type Member, type MemberOrder, openMember, openObject } from "./json-object.ts";
 import type { RecordView } from "./record-view.ts";
 import { writeName, writeText } from "./struct-json.ts";
 
@@ -12,7 +12,7 @@ export function attributesToJson(attributes: Record<string, string>): string {
 }
 
 /** The same, as UTF-8 into `out`, of a record's attributes. Throws WireError, or StructError where a text is none. */
-export function writeAttributes(out: ByteWriter, view: RecordView): void {
+export function writeAttributes(out: ByteWriter, view: RecordView, order: MemberOrder = "sorted"): void {
   const at = openObject(out);
   const members: Member[] = [];
   for (let index = 0; index < view.attributeCount; index++) {
@@ -31,5 +31,5 @@ export function writeAttributes(out: ByteWriter, view: RecordView): void {
       valueEnd: out.length,
     });
   }
-  closeObject(out, at, members, view.bytes);
+  closeObject(out, at, members, view.bytes, order);
 }

@@ -35,12 +35,24 @@ function addText(text: string): void {
   endPart(at);
 }
 
-function digest(): Buffer {
+/** Bigints are slow, and those that count microseconds are exact as numbers. */
+function addInt64(value: bigint): void {
+  const number = Number(value);
+  const buffer = input.reserve(8);
+  if (Number.isSafeInteger(number)) {
+    buffer.writeInt32LE(number | 0, input.length);
+    buffer.writeInt32LE(Math.floor(number / 2 ** 32), input.length + 4);
+  } else {
+    buffer.writeBigInt64LE(value, input.length);
+  }
+  input.length += 8;
+}
+
+function digest(target: Buffer = Buffer.allocUnsafe(HASH_BYTES), at = 0): Buffer {
   // In half the time that a buffer takes: Node makes one of its own for each, outside its pool.
   const sha256 = hash("sha256", input.written, "binary");
-  const result = Buffer.allocUnsafe(HASH_BYTES);
-  result.write(sha256, "binary");
-  return result;
+  target.write(sha256, at, HASH_BYTES, "binary");
+  return target;
 }
 
 /**
@@ -90,8 +102,12 @@ export interface FingerprintParts {
   pipelineVersion: bigint;
 }
 
-/** The 128-bit fingerprint under which dedup remembers a committed record. */
-export function recordFingerprint(parts: FingerprintParts): Buffer {
+/**
+ * The 128-bit fingerprint under which dedup remembers a committed record.
+ *
+ * @param target where it is written, from `at` on; a buffer of its own by default
+ */
+export function recordFingerprint(parts: FingerprintParts, target?: Buffer, at = 0): Buffer {
   input.clear();
   addText(parts.tenantId);
   addBytes(parts.sourceType);
@@ -99,11 +115,9 @@ export function recordFingerprint(parts: FingerprintParts): Buffer {
   if (typeof parts.dataId === "string") addText(parts.dataId);
   else addBytes(parts.dataId);
   addBytes(parts.contentHash);
-  const at = beginPart();
-  input.reserve(16);
-  input.buffer.writeBigInt64LE(parts.versionUs, at);
-  input.buffer.writeBigInt64LE(parts.pipelineVersion, at + 8);
-  input.length += 16;
-  endPart(at);
-  return digest();
+  const start = beginPart();
+  addInt64(parts.versionUs);
+  addInt64(parts.pipelineVersion);
+  endPart(start);
+  return digest(target, at);
 }

@@ -29,12 +29,24 @@ export function openMember(out: ByteWriter, before: readonly Member[]): void {
 }
 
 /**
- * Ends the object that starts at `start`, with its keys sorted by UTF-16 code units; of a key that came twice the last
- * member counts. The members lie in the writer in the order in which the source had them, so that they could be
+ * How objects are written: `sorted`, so that equal ones are equal text; or as they come, also keys that come twice, for readers
+ * that take the last.
+ */
+export type MemberOrder = "sorted" | "as-is";
+
+/**
+ * Ends the object that starts at `start`; sorted, with its keys by UTF-16 code units, and of a key that came twice the
+ * last member counts. The members lie in the writer in the order in which the source had them, so that they could be
  * checked in that order; most often it is the right one, or else they are put in order here.
  */
-export function closeObject(out: ByteWriter, start: number, members: Member[], source: Buffer): void {
-  if (!areInPlace(start, members, source)) {
+export function closeObject(
+  out: ByteWriter,
+  start: number,
+  members: Member[],
+  source: Buffer,
+  order: MemberOrder,
+): void {
+  if (order === "sorted" && !areInPlace(start, members, source)) {
     sortMembers(members, source);
     rewrite(out, start, members, source);
   }

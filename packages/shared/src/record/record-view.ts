@@ -72,26 +72,27 @@ export class RecordView {
     const reader = new WireReader(bytes);
     while (!reader.done) {
       const tag = reader.uint32();
+      if ((tag & 7) === WIRE_BYTES && tag >>> 3 <= LAST_FIELD && tag >>> 3 > 0) {
+        const length = reader.length();
+        this.#note(tag >>> 3, reader.pos, reader.pos + length);
+        reader.pos += length;
+        continue;
+      }
       const number = fieldNumber(tag);
-      const wireType = tag & 7;
-      if (number > LAST_FIELD) {
-        reader.skip(wireType, number);
-        continue;
-      }
-      if (wireType !== WIRE_BYTES)
-        throw new WireError(`field ${number} has the wire type ${wireType}, not 2`);
-      const length = reader.length();
-      const start = reader.pos;
-      reader.pos += length;
-      if (number === RECORD_FIELD.attributes) {
-        this.#attributes.push(start, reader.pos);
-        continue;
-      }
-      if (isMessageField(number) && this.#starts[number]! >= 0) this.repeatsMessageField = true;
-      this.#starts[number] = start;
-      this.#ends[number] = reader.pos;
+      if (number <= LAST_FIELD) throw new WireError(`field ${number} has the wire type ${tag & 7}, not 2`);
+      reader.skip(tag & 7, number);
     }
     return this;
+  }
+
+  #note(number: number, start: number, end: number): void {
+    if (number === RECORD_FIELD.attributes) {
+      this.#attributes.push(start, end);
+      return;
+    }
+    if (this.#starts[number]! >= 0 && isMessageField(number)) this.repeatsMessageField = true;
+    this.#starts[number] = start;
+    this.#ends[number] = end;
   }
 
   has(field: FieldNumber): boolean {

@@ -1,5 +1,5 @@
 import { ByteWriter } from "./byte-writer.ts";
-import { closeObject, type Member, openMember, openObject } from "./json-object.ts";
+import { closeObject, type Member, type MemberOrder, openMember, openObject } from "./json-object.ts";
 import { writeJsonText } from "./json-text.ts";
 import { fieldNumber, WIRE_BYTES, WIRE_FIXED64, WIRE_VARINT, WireError, WireReader } from "./wire.ts";
 
@@ -48,6 +48,7 @@ export function writeStruct(
   start: number,
   end: number,
   depthLeft: number,
+  order: MemberOrder = "sorted",
 ): void {
   if (depthLeft === 0) throw new StructError("too_deep");
   const reader = new WireReader(bytes, start, end);
@@ -62,9 +63,9 @@ export function writeStruct(
     }
     const entryEnd = reader.length() + reader.pos;
     openMember(out, members);
-    members.push(writeEntry(out, bytes, reader, entryEnd, depthLeft));
+    members.push(writeEntry(out, bytes, reader, entryEnd, depthLeft, order));
   }
-  closeObject(out, at, members, bytes);
+  closeObject(out, at, members, bytes, order);
 }
 
 /** Writes key and value in the order in which they come, and says where they are. */
@@ -74,6 +75,7 @@ function writeEntry(
   reader: WireReader,
   entryEnd: number,
   depthLeft: number,
+  order: MemberOrder,
 ): Member {
   const member = { keyStart: 0, keyEnd: 0, nameStart: -1, nameEnd: -1, valueStart: -1, valueEnd: -1 };
   while (reader.pos < entryEnd) {
@@ -95,7 +97,7 @@ function writeEntry(
     } else {
       if (member.valueStart >= 0) throw new StructError("repeated_field");
       member.valueStart = out.length;
-      writeValue(out, bytes, start, reader.pos, depthLeft);
+      writeValue(out, bytes, start, reader.pos, depthLeft, order);
       member.valueEnd = out.length;
     }
   }
@@ -116,7 +118,14 @@ export function writeName(out: ByteWriter, bytes: Buffer, start: number, end: nu
   out.byte(COLON);
 }
 
-function writeValue(out: ByteWriter, bytes: Buffer, start: number, end: number, depthLeft: number): void {
+function writeValue(
+  out: ByteWriter,
+  bytes: Buffer,
+  start: number,
+  end: number,
+  depthLeft: number,
+  order: MemberOrder,
+): void {
   const reader = new WireReader(bytes, start, end);
   let isWritten = false;
   while (!reader.done) {
@@ -145,8 +154,8 @@ function writeValue(out: ByteWriter, bytes: Buffer, start: number, end: number, 
       const at = reader.pos;
       reader.pos += length;
       if (number === VALUE.string) writeText(out, bytes, at, reader.pos);
-      else if (number === VALUE.struct) writeStruct(out, bytes, at, reader.pos, depthLeft - 1);
-      else writeList(out, bytes, at, reader.pos, depthLeft - 1);
+      else if (number === VALUE.struct) writeStruct(out, bytes, at, reader.pos, depthLeft - 1, order);
+      else writeList(out, bytes, at, reader.pos, depthLeft - 1, order);
     } else {
       throw new WireError(`a metadata value's field ${number} has the wire type ${wireType}`);
     }
@@ -154,7 +163,14 @@ function writeValue(out: ByteWriter, bytes: Buffer, start: number, end: number, 
   if (!isWritten) throw new StructError("empty_value");
 }
 
-function writeList(out: ByteWriter, bytes: Buffer, start: number, end: number, depthLeft: number): void {
+function writeList(
+  out: ByteWriter,
+  bytes: Buffer,
+  start: number,
+  end: number,
+  depthLeft: number,
+  order: MemberOrder,
+): void {
   if (depthLeft === 0) throw new StructError("too_deep");
   const reader = new WireReader(bytes, start, end);
   out.byte(BRACKET.open);
@@ -170,7 +186,7 @@ function writeList(out: ByteWriter, bytes: Buffer, start: number, end: number, d
     const length = reader.length();
     const at = reader.pos;
     reader.pos += length;
-    writeValue(out, bytes, at, reader.pos, depthLeft);
+    writeValue(out, bytes, at, reader.pos, depthLeft, order);
   }
   out.byte(BRACKET.close);
 }

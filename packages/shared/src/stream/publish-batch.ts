@@ -29,21 +29,23 @@ export interface PublishTelemetry {
   trace?: SendTrace | undefined;
 }
 
-/** Publishes once and waits for JetStream's acknowledgement. Rejects where it doesn't come. */
+/** Publishes once and waits for JetStream's acknowledgement. Returns the message's sequence; rejects where none comes. */
 export async function publishOnce(
   js: JetStreamClient,
   subject: string,
   bytes: Uint8Array,
   { meter, stream, trace }: PublishTelemetry,
-): Promise<void> {
+): Promise<number> {
   const options = { timeout: PUBLISH_TIMEOUT_MS, retries: 0 };
   const startedMs = performance.now();
+  let sequence: number;
   try {
-    await js.publish(
+    const acknowledgement = await js.publish(
       subject,
       bytes,
       trace === undefined ? options : { ...options, headers: toHeaders(trace) },
     );
+    sequence = acknowledgement.seq;
   } catch (error) {
     meter.count("chowhound.publish.failures", 1, { "chowhound.reason": sendFailure(error) });
     throw error;
@@ -53,6 +55,7 @@ export async function publishOnce(
     "messaging.operation.name": "send",
     "messaging.destination.name": stream,
   });
+  return sequence;
 }
 
 function toHeaders(trace: SendTrace): MsgHdrs {

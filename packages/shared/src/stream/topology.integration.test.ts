@@ -2,7 +2,14 @@ import { type JetStreamManager, jetstream, jetstreamManager } from "@nats-io/jet
 import { connect, type NatsConnection } from "@nats-io/transport-node";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, inject, test } from "vitest";
 import { freshPrefix } from "../testing/test-servers.ts";
-import { ensureStream, maxMessageBytes, type NatsNames, natsNames, streamEpoch } from "./topology.ts";
+import {
+  ensureStream,
+  maxMessageBytes,
+  maxRawMessageBytes,
+  type NatsNames,
+  natsNames,
+  streamEpoch,
+} from "./topology.ts";
 
 let nc: NatsConnection;
 let jsm: JetStreamManager;
@@ -46,7 +53,7 @@ test("is a work queue on disk that refuses what doesn't fit", async () => {
     storage: "file",
     discard: "new",
     max_bytes: MIB,
-    max_msg_size: maxMessageBytes(nc),
+    max_msg_size: maxRawMessageBytes(nc),
     max_age: 0,
   });
 });
@@ -79,13 +86,18 @@ test("a stream made anew has a greater epoch", async () => {
 });
 
 test("takes the largest message that it promises, and no larger one", async () => {
-  await ensure(64 * MIB);
   const js = jetstream(nc);
-  const largest = maxMessageBytes(nc);
-  await js.publish(names.subject("raw", 0), new Uint8Array(largest));
-  await expect(js.publish(names.subject("raw", 0), new Uint8Array(largest + 1))).rejects.toThrow(
-    /message size exceeds maximum/,
-  );
+  for (const [role, largest] of [
+    ["raw", maxRawMessageBytes(nc)],
+    ["unique", maxMessageBytes(nc)],
+  ] as const) {
+    await ensureStream(nc, names, role, { maxBytes: 64 * MIB, replicas: 1 });
+    await js.publish(names.subject(role, 0), new Uint8Array(largest));
+    await expect(js.publish(names.subject(role, 0), new Uint8Array(largest + 1))).rejects.toThrow(
+      /message size exceeds maximum/,
+    );
+  }
+  await jsm.streams.delete(names.stream("unique"));
 });
 
 test("the names of two meshes don't meet", async () => {

@@ -45,6 +45,14 @@ export function maxMessageBytes(nc: NatsConnection): number {
   return (nc.info?.max_payload ?? 1024 * 1024) - 4096;
 }
 
+/** What it takes to wrap a message that is no batch, at most. */
+const WRAPPING_BYTES = 4096;
+
+/** The largest message RAW takes: whatever is in it can be passed on as a dead record. */
+export function maxRawMessageBytes(nc: NatsConnection): number {
+  return maxMessageBytes(nc) - WRAPPING_BYTES;
+}
+
 /**
  * Makes sure that a stream exists as designed: work queue, on disk, refusing what doesn't fit. Any number of processes
  * may call it at once. Takes over a changed size, except one below what the stream holds.
@@ -56,26 +64,29 @@ export async function ensureStream(
   options: StreamOptions,
 ): Promise<StreamInfo> {
   const jsm = await jetstreamManager(nc);
+  const sizes = {
+    max_bytes: options.maxBytes,
+    max_msg_size: role === "raw" ? maxRawMessageBytes(nc) : maxMessageBytes(nc),
+    num_replicas: options.replicas,
+  };
   const wanted: Partial<StreamConfig> & { name: string } = {
     name: names.stream(role),
     subjects: [names.subjects(role)],
     retention: RetentionPolicy.Workqueue,
     storage: StorageType.File,
     discard: DiscardPolicy.New,
-    max_bytes: options.maxBytes,
-    max_msg_size: maxMessageBytes(nc),
-    num_replicas: options.replicas,
     duplicate_window: nanos(1_000),
+    ...sizes,
   };
   const existing = await findStream(jsm, wanted.name);
   if (existing === undefined) return await jsm.streams.add(wanted);
   const { config, state } = existing;
   const isSame =
-    config.max_bytes === wanted.max_bytes &&
-    config.max_msg_size === wanted.max_msg_size &&
-    config.num_replicas === wanted.num_replicas;
+    config.max_bytes === sizes.max_bytes &&
+    config.max_msg_size === sizes.max_msg_size &&
+    config.num_replicas === sizes.num_replicas;
   if (isSame || options.maxBytes < state.bytes) return existing;
-  return await jsm.streams.update(wanted.name, { ...config, ...wanted });
+  return await jsm.streams.update(wanted.name, { ...config, ...sizes });
 }
 
 /** `ensureStream`, again and again until it succeeds. Rejects once `signal` is aborted. */

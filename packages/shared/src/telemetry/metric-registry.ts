@@ -182,9 +182,9 @@ export const METRICS = {
     kind: "counter",
     unit: "{rewind}",
     description:
-      "Times a stream was found at a lower number than it had given out: restored from an older copy. For RAW also told by the books. The log names the stream",
+      "Times a stream was found at a lower number than it had given out: restored from an older copy. For RAW also told by the books and by what gateways had acknowledged. The log names the stream",
     attributes: {},
-    services: STAGES,
+    services: ["gateway", ...STAGES],
   },
   "chowhound.nats.reconnects": {
     kind: "counter",

@@ -164,7 +164,8 @@ export type Receipt = Message<"chowhound.v1.Receipt"> & {
   traceId: string;
 
   /**
-   * How safe the accepted records are, as far as the gateway knows. Not set where none was accepted.
+   * How safe the accepted records are from now on, before and after their commit, as far as the gateway knows. Not set
+   * where none was accepted.
    *
    * @generated from field: chowhound.v1.DurabilityLevel durability = 7;
    */

@@ -10,7 +10,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file chowhound/internal/v1/commit_notice.proto.
  */
 export const file_chowhound_internal_v1_commit_notice: GenFile = /*@__PURE__*/
-  fileDesc("CiljaG93aG91bmQvaW50ZXJuYWwvdjEvY29tbWl0X25vdGljZS5wcm90bxIVY2hvd2hvdW5kLmludGVybmFsLnYxIloKDENvbW1pdE5vdGljZRISCgpnZW5lcmF0aW9uGAEgASgJEjYKB2JhdGNoZXMYAiADKAsyJS5jaG93aG91bmQuaW50ZXJuYWwudjEuQ29tbWl0dGVkQmF0Y2giOAoOQ29tbWl0dGVkQmF0Y2gSEAoIYmF0Y2hfaWQYASABKAwSFAoMZmluZ2VycHJpbnRzGAIgASgMIjcKDkNvbmZpcm1SZXF1ZXN0EhEKCWJhdGNoX2lkcxgBIAMoDBISCgpnZW5lcmF0aW9uGAIgASgJIjkKD0NvbmZpcm1SZXNwb25zZRISCgpnZW5lcmF0aW9uGAEgASgJEhIKCmFsbF9ib29rZWQYAiABKAhiBnByb3RvMw");
+  fileDesc("CiljaG93aG91bmQvaW50ZXJuYWwvdjEvY29tbWl0X25vdGljZS5wcm90bxIVY2hvd2hvdW5kLmludGVybmFsLnYxIloKDENvbW1pdE5vdGljZRISCgpnZW5lcmF0aW9uGAEgASgJEjYKB2JhdGNoZXMYAiADKAsyJS5jaG93aG91bmQuaW50ZXJuYWwudjEuQ29tbWl0dGVkQmF0Y2giOAoOQ29tbWl0dGVkQmF0Y2gSEAoIYmF0Y2hfaWQYASABKAwSFAoMZmluZ2VycHJpbnRzGAIgASgMImMKDkNvbmZpcm1SZXF1ZXN0EhEKCWJhdGNoX2lkcxgBIAMoDBISCgpnZW5lcmF0aW9uGAIgASgJEhMKC2dlbmVyYXRpb25zGAMgAygJEhUKDWdlbmVyYXRpb25fb2YYBCADKA0iUAoPQ29uZmlybVJlc3BvbnNlEhIKCmdlbmVyYXRpb24YASABKAkSEgoKYWxsX2Jvb2tlZBgCIAEoCBIVCg1ieV9nZW5lcmF0aW9uGAMgASgIYgZwcm90bzM");
 
 /**
  * Sent by the store after a commit, over plain NATS. It may get lost: then records sent again reach the database.
@@ -83,11 +83,26 @@ export type ConfirmRequest = Message<"chowhound.internal.v1.ConfirmRequest"> & {
   batchIds: Uint8Array[];
 
   /**
-   * The generation that dedup was told of. Empty: none yet.
+   * The generation that dedup was told of last. Empty: none yet.
    *
    * @generated from field: string generation = 2;
    */
   generation: string;
+
+  /**
+   * The generations that reported these batches.
+   *
+   * @generated from field: repeated string generations = 3;
+   */
+  generations: string[];
+
+  /**
+   * Column: the index in generations of the one that reported each batch. Empty: written by software from before this
+   * was told; all of them count as reported by generation.
+   *
+   * @generated from field: repeated uint32 generation_of = 4;
+   */
+  generationOf: number[];
 };
 
 /**
@@ -111,12 +126,20 @@ export type ConfirmResponse = Message<"chowhound.internal.v1.ConfirmResponse"> &
   generation: string;
 
   /**
-   * Every batch of the question is in the books. Where the generation is another one than that of the question, only
-   * what was booked before it became this one counts: a batch that is booked anew shows that its first booking is lost.
+   * Every batch of the question is in the books, booked under the generation that reported it. One that is booked under
+   * another generation is booked anew, which shows that its first booking is lost.
    *
    * @generated from field: bool all_booked = 2;
    */
   allBooked: boolean;
+
+  /**
+   * The store has looked at each batch's own generation. False: written by software from before they were told; under
+   * another generation than that of the question its all_booked proves nothing.
+   *
+   * @generated from field: bool by_generation = 3;
+   */
+  byGeneration: boolean;
 };
 
 /**

@@ -10,7 +10,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file chowhound/internal/v1/record_batch.proto.
  */
 export const file_chowhound_internal_v1_record_batch: GenFile = /*@__PURE__*/
-  fileDesc("CihjaG93aG91bmQvaW50ZXJuYWwvdjEvcmVjb3JkX2JhdGNoLnByb3RvEhVjaG93aG91bmQuaW50ZXJuYWwudjEizAUKC1JlY29yZEJhdGNoEhgKEGVudmVsb3BlX3ZlcnNpb24YASABKA0SEAoIYmF0Y2hfaWQYAiABKAwSFgoOYWNjZXB0ZWRfYXRfdXMYAyABKAMSEQoJcGFydGl0aW9uGAQgASgNEhYKDmFjY2VwdGVkX2NvdW50GAUgASgNEioKBWNhbGxzGAYgAygLMhsuY2hvd2hvdW5kLmludGVybmFsLnYxLkNhbGwSEQoJb3JpZ2luYWxzGAogAygMEg8KB2NhbGxfb2YYCyADKA0SDQoFdXVpZHMYDCABKAwSFgoOY29udGVudF9oYXNoZXMYDSABKAwSEwoLdmVyc2lvbnNfdXMYDiADKAMSEAoIb3JkaW5hbHMYDyADKA0SEQoJcmVwbGF5X29mGBAgASgMEhcKD3JlcGxheV9vcmRpbmFscxgRIAMoDRIwCgZvcmlnaW4YFCABKAsyIC5jaG93aG91bmQuaW50ZXJuYWwudjEuUmF3T3JpZ2luEjUKCXBpcGVsaW5lcxgVIAMoCzIiLmNob3dob3VuZC5pbnRlcm5hbC52MS5QaXBlbGluZVJlZhITCgtwaXBlbGluZV9vZhgWIAMoDRI2CgtlbnJpY2htZW50cxgXIAMoCzIhLmNob3dob3VuZC5pbnRlcm5hbC52MS5FbnJpY2htZW50EhQKDGZpbmdlcnByaW50cxgYIAEoDBI1CgtkZWFkX2xhYmVscxgZIAMoCzIgLmNob3dob3VuZC5pbnRlcm5hbC52MS5EZWFkTGFiZWwSNAoHZHJvcHBlZBgeIAMoCzIjLmNob3dob3VuZC5pbnRlcm5hbC52MS5Ecm9wcGVkQ291bnQSFQoNZHJvcHBlZF91dWlkcxgfIAEoDBIXCg9kcm9wcGVkX2NhbGxfb2YYICADKA0SGwoTZHJvcHBlZF9waXBlbGluZV9vZhghIAMoDSJWCgRDYWxsEhEKCXRlbmFudF9pZBgBIAEoCRISCgpyZWNlaXB0X2lkGAIgASgMEhMKC3RyYWNlcGFyZW50GAMgASgJEhIKCnRyYWNlc3RhdGUYBCABKAkiLAoJUmF3T3JpZ2luEg0KBWVwb2NoGAEgASgDEhAKCHNlcXVlbmNlGAIgASgEIkYKC1BpcGVsaW5lUmVmEhEKCXRlbmFudF9pZBgBIAEoCRITCgtzb3VyY2VfdHlwZRgCIAEoCRIPCgd2ZXJzaW9uGAMgASgDIp0CCgpFbnJpY2htZW50Eg0KBWluZGV4GAEgASgNEhQKB2RhdGFfaWQYAiABKAlIAIgBARIRCgRkYXRhGAMgASgJSAGIAQESGgoNbWV0YWRhdGFfanNvbhgEIAEoCUgCiAEBEhoKDW1ldGFkYXRhX3R5cGUYBSABKAlIA4gBARIRCgRsYW5nGAYgASgJSASIAQESHAoPYXR0cmlidXRlc19qc29uGAcgASgJSAWIAQESGAoQZHJvcF9yYXdfcGF5bG9hZBgIIAEoCEIKCghfZGF0YV9pZEIHCgVfZGF0YUIQCg5fbWV0YWRhdGFfanNvbkIQCg5fbWV0YWRhdGFfdHlwZUIHCgVfbGFuZ0ISChBfYXR0cmlidXRlc19qc29uIkkKCURlYWRMYWJlbBINCgVpbmRleBgBIAEoDRINCgVzdGFnZRgCIAEoCRIOCgZyZWFzb24YAyABKAkSDgoGZGV0YWlsGAQgASgJIlgKDERyb3BwZWRDb3VudBIRCgl0ZW5hbnRfaWQYASABKAkSEwoLc291cmNlX3R5cGUYAiABKAkSEQoJc291cmNlX2lkGAMgASgJEg0KBWNvdW50GAQgASgNYgZwcm90bzM");
+  fileDesc("CihjaG93aG91bmQvaW50ZXJuYWwvdjEvcmVjb3JkX2JhdGNoLnByb3RvEhVjaG93aG91bmQuaW50ZXJuYWwudjEirAYKC1JlY29yZEJhdGNoEhgKEGVudmVsb3BlX3ZlcnNpb24YASABKA0SEAoIYmF0Y2hfaWQYAiABKAwSFgoOYWNjZXB0ZWRfYXRfdXMYAyABKAMSEQoJcGFydGl0aW9uGAQgASgNEhYKDmFjY2VwdGVkX2NvdW50GAUgASgNEioKBWNhbGxzGAYgAygLMhsuY2hvd2hvdW5kLmludGVybmFsLnYxLkNhbGwSEQoJb3JpZ2luYWxzGAogAygMEg8KB2NhbGxfb2YYCyADKA0SDQoFdXVpZHMYDCABKAwSFgoOY29udGVudF9oYXNoZXMYDSABKAwSEwoLdmVyc2lvbnNfdXMYDiADKAMSEAoIb3JkaW5hbHMYDyADKA0SEQoJcmVwbGF5X29mGBAgASgMEhcKD3JlcGxheV9vcmRpbmFscxgRIAMoDRI2CgxhY2tub3dsZWRnZWQYEiABKAsyIC5jaG93aG91bmQuaW50ZXJuYWwudjEuUmF3T3JpZ2luEjAKBm9yaWdpbhgUIAEoCzIgLmNob3dob3VuZC5pbnRlcm5hbC52MS5SYXdPcmlnaW4SNQoJcGlwZWxpbmVzGBUgAygLMiIuY2hvd2hvdW5kLmludGVybmFsLnYxLlBpcGVsaW5lUmVmEhMKC3BpcGVsaW5lX29mGBYgAygNEjYKC2VucmljaG1lbnRzGBcgAygLMiEuY2hvd2hvdW5kLmludGVybmFsLnYxLkVucmljaG1lbnQSFAoMZmluZ2VycHJpbnRzGBggASgMEjUKC2RlYWRfbGFiZWxzGBkgAygLMiAuY2hvd2hvdW5kLmludGVybmFsLnYxLkRlYWRMYWJlbBI0Cgdkcm9wcGVkGB4gAygLMiMuY2hvd2hvdW5kLmludGVybmFsLnYxLkRyb3BwZWRDb3VudBIVCg1kcm9wcGVkX3V1aWRzGB8gASgMEhcKD2Ryb3BwZWRfY2FsbF9vZhggIAMoDRIbChNkcm9wcGVkX3BpcGVsaW5lX29mGCEgAygNEg4KBnBhY2tlZBgoIAEoDBIWCg51bnBhY2tlZF9ieXRlcxgpIAEoDSJWCgRDYWxsEhEKCXRlbmFudF9pZBgBIAEoCRISCgpyZWNlaXB0X2lkGAIgASgMEhMKC3RyYWNlcGFyZW50GAMgASgJEhIKCnRyYWNlc3RhdGUYBCABKAkiLAoJUmF3T3JpZ2luEg0KBWVwb2NoGAEgASgDEhAKCHNlcXVlbmNlGAIgASgEIkYKC1BpcGVsaW5lUmVmEhEKCXRlbmFudF9pZBgBIAEoCRITCgtzb3VyY2VfdHlwZRgCIAEoCRIPCgd2ZXJzaW9uGAMgASgDIp0CCgpFbnJpY2htZW50Eg0KBWluZGV4GAEgASgNEhQKB2RhdGFfaWQYAiABKAlIAIgBARIRCgRkYXRhGAMgASgJSAGIAQESGgoNbWV0YWRhdGFfanNvbhgEIAEoCUgCiAEBEhoKDW1ldGFkYXRhX3R5cGUYBSABKAlIA4gBARIRCgRsYW5nGAYgASgJSASIAQESHAoPYXR0cmlidXRlc19qc29uGAcgASgJSAWIAQESGAoQZHJvcF9yYXdfcGF5bG9hZBgIIAEoCEIKCghfZGF0YV9pZEIHCgVfZGF0YUIQCg5fbWV0YWRhdGFfanNvbkIQCg5fbWV0YWRhdGFfdHlwZUIHCgVfbGFuZ0ISChBfYXR0cmlidXRlc19qc29uIkkKCURlYWRMYWJlbBINCgVpbmRleBgBIAEoDRINCgVzdGFnZRgCIAEoCRIOCgZyZWFzb24YAyABKAkSDgoGZGV0YWlsGAQgASgJIlgKDERyb3BwZWRDb3VudBIRCgl0ZW5hbnRfaWQYASABKAkSEwoLc291cmNlX3R5cGUYAiABKAkSEQoJc291cmNlX2lkGAMgASgJEg0KBWNvdW50GAQgASgNYgZwcm90bzM");
 
 /**
  * What travels between the services: one NATS message, many records, possibly of several calls.
@@ -23,8 +23,8 @@ export const file_chowhound_internal_v1_record_batch: GenFile = /*@__PURE__*/
  */
 export type RecordBatch = Message<"chowhound.internal.v1.RecordBatch"> & {
   /**
-   * The version of this layout: 1, or 2 for a replay of dead letters. A stage that meets a newer one than it knows gives
-   * the message back: a rollout is under way.
+   * The version of this layout: 1, 2 for a replay of dead letters, or 3 where fields are packed. A stage that meets a newer
+   * one than it knows gives the message back: a rollout is under way.
    *
    * @generated from field: uint32 envelope_version = 1;
    */
@@ -122,6 +122,14 @@ export type RecordBatch = Message<"chowhound.internal.v1.RecordBatch"> & {
   replayOrdinals: number[];
 
   /**
+   * The highest number of RAW that the gateway had had acknowledged when it sent this batch. Where this batch gets a number
+   * that is not greater, RAW has given that one out before, and what came under it may be lost.
+   *
+   * @generated from field: chowhound.internal.v1.RawOrigin acknowledged = 18;
+   */
+  acknowledged?: RawOrigin | undefined;
+
+  /**
    * Added by the enricher: the batch's number in RAW, under which it is booked.
    *
    * @generated from field: chowhound.internal.v1.RawOrigin origin = 20;
@@ -190,6 +198,21 @@ export type RecordBatch = Message<"chowhound.internal.v1.RecordBatch"> & {
    * @generated from field: repeated uint32 dropped_pipeline_of = 33;
    */
   droppedPipelineOf: number[];
+
+  /**
+   * With envelope version 3: a RecordBatch of an older version, compressed with zstd (RFC 8878). The batch is what it says,
+   * merged with the fields that stand beside it; partition stands here too, so that nobody has to unpack it to pass it on.
+   *
+   * @generated from field: bytes packed = 40;
+   */
+  packed: Uint8Array;
+
+  /**
+   * How many bytes packed has uncompressed.
+   *
+   * @generated from field: uint32 unpacked_bytes = 41;
+   */
+  unpackedBytes: number;
 };
 
 /**

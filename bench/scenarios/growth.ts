@@ -1,0 +1,105 @@
+import { openBooks } from "@chowhound/local/books";
+import {
+  benchRecord,
+  CALL_RECORDS,
+  encodeCalls,
+  encodeOnDemand,
+  encodeRequests,
+} from "../generate-records.ts";
+import { openProducer } from "../load/grpc-producer.ts";
+import { type Bench, measureLoad, untilBooked } from "../measure-load.ts";
+import type { Measurement } from "../measurement.ts";
+import { loadTable } from "../report/load-table.ts";
+import type { Scenario, ScenarioContext } from "../scenario.ts";
+import { withMesh } from "../with-mesh.ts";
+
+const LOADS = ["fresh", "updates", "resent"] as const;
+type Load = (typeof LOADS)[number];
+
+const ROWS = { full: [20_000, 1_000_000, 10_000_000], quick: [20_000, 40_000] };
+const RECORDS = { full: 100_000, quick: 10_000 };
+const WARM_UP_RECORDS = 20_000;
+
+export const growth: Scenario = {
+  name: "growth",
+  isUsual: false,
+  about: `one mesh, filled through its own door; at 20,000 rows, at 1 and at 10 million, new records, updates of
+rows from all over the table, and the same once more`,
+  run: async (context) => {
+    const { quick, signal, profileDir } = context;
+    const sizes = quick ? ROWS.quick : ROWS.full;
+    const found = await withMesh({ profileDir, label: "growth", signal }, (mesh) =>
+      measureSizes(context, mesh, sizes),
+    );
+    const columns = Object.fromEntries(
+      sizes.map((rows) => [`at${rows}`, `${rows.toLocaleString("en")} rows`]),
+    );
+    const [smallest] = Object.keys(columns);
+    const ratios = [{ to: smallest!, of: "speed", title: "speed, of the first's" }] as const;
+    const tables = LOADS.map((load) => loadTable(found[load], { name: load, columns, ratios }));
+    return { tables, rounds: [found] };
+  },
+};
+
+/** By load: round by round, the measurement at each size. */
+async function measureSizes(
+  { quick, signal, log, ...context }: ScenarioContext,
+  mesh: Bench["mesh"],
+  sizes: readonly number[],
+): Promise<Record<Load, Record<string, Measurement>[]>> {
+  const { records = quick ? RECORDS.quick : RECORDS.full, rounds = quick ? 1 : 3 } = context;
+  const keeper = await openBooks(mesh.endpoints.postgresUrl);
+  const producer = await openProducer(mesh.endpoints);
+  const bench: Bench = { mesh, keeper, producer, signal };
+  const found: Record<Load, Record<string, Measurement>[]> = { fresh: [], updates: [], resent: [] };
+  let rows = 0;
+  let revision = 0;
+  const land = async (count: number): Promise<Measurement> => {
+    const measured = await measureLoad(bench, encodeRequests({ first: rows, count, revision: 0 }), count, [
+      "stored",
+    ]);
+    rows += count;
+    return measured;
+  };
+  try {
+    await land(WARM_UP_RECORDS);
+    for (const size of sizes) {
+      if (rows < size) await fill(bench, rows, size);
+      rows = Math.max(rows, size);
+      log(`${rows.toLocaleString("en")} rows`);
+      for (let round = 0; round < rounds; round++) {
+        revision++;
+        const requests = updatesAllOver({ rows, count: Math.min(records, rows), revision });
+        const count = Math.min(records, rows);
+        const updates = await measureLoad(bench, requests, count, ["updated"]);
+        const resent = await measureLoad(bench, requests, count, ["duplicate", "unchanged"]);
+        const fresh = await land(records);
+        for (const [load, measured] of Object.entries({ fresh, updates, resent }))
+          found[load as Load][round] = { ...found[load as Load][round], [`at${size}`]: measured };
+      }
+    }
+    return found;
+  } finally {
+    producer.close();
+    await keeper.close();
+  }
+}
+
+async function fill(bench: Bench, first: number, size: number): Promise<void> {
+  const { keeper, producer, signal } = bench;
+  const before = await keeper.read();
+  const requests = encodeOnDemand({ first, count: size - first, revision: 0 });
+  const { accepted } = await producer.send(requests, signal);
+  await untilBooked(bench, before.accepted + accepted);
+  // Not while it is measured.
+  await keeper.query("vacuum analyze records");
+}
+
+/** Keys at even distances, so that no two neighbours are in one call. */
+function updatesAllOver(options: { rows: number; count: number; revision: number }): Uint8Array[] {
+  const { rows, count, revision } = options;
+  const records = Array.from({ length: count }, (_, i) =>
+    benchRecord(Math.floor((i / count) * rows), revision),
+  );
+  return encodeCalls(records, CALL_RECORDS);
+}

@@ -1,0 +1,103 @@
+import { randomBytes } from "node:crypto";
+import { create, toBinary } from "@bufbuild/protobuf";
+import { RecordBatchSchema } from "@chowhound/shared/contracts/chowhound/internal/v1/record_batch";
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { encodeSample, sampleBatch, sampleRawBatch } from "../testing/sample-batches.ts";
+import { decodeBatch } from "./decode-batch.ts";
+import { PACKED_ENVELOPE_VERSION, packBatch, peekPacked } from "./pack-batch.ts";
+
+const records = Array.from({ length: 100 }, (_, i) => ({ data: `Good morning, number ${i}. `.repeat(10) }));
+const raw = sampleRawBatch({ records, partition: 5 });
+const encoded = encodeSample(raw);
+
+/** What the enricher appends, for a batch of as many records. */
+function additionsOf(batch: typeof raw): Uint8Array {
+  const { origin, pipelines, pipelineOf, fingerprints } = batch;
+  return toBinary(
+    RecordBatchSchema,
+    create(RecordBatchSchema, { origin, pipelines, pipelineOf, fingerprints }),
+  );
+}
+
+function outer(fields: Parameters<typeof create<typeof RecordBatchSchema>>[1]): Uint8Array {
+  return toBinary(RecordBatchSchema, create(RecordBatchSchema, fields));
+}
+
+describe("packing", () => {
+  it("makes a batch a fraction, which decodes to what it was", () => {
+    const packed = packBatch(encoded, raw.partition);
+    expect(packed.length).toBeLessThan(encoded.length / 3);
+    const decoded = decodeBatch(packed);
+    expect(decoded.kind).toBe("batch");
+    if (decoded.kind === "batch") expect(encodeSample(decoded.batch)).toEqual(encoded);
+  });
+
+  it("leaves alone what is small, and what does not become smaller", () => {
+    const small = encodeSample(sampleRawBatch({ records: records.slice(0, 5) }));
+    expect(packBatch(small, 0)).toBe(small);
+    const noise = encodeSample(
+      sampleRawBatch({
+        records: [{ rawPayload: { content: randomBytes(50_000), contentType: "application/octet-stream" } }],
+      }),
+    );
+    expect(packBatch(noise, 0)).toBe(noise);
+  });
+
+  it("lets stages add to a message without unpacking it", () => {
+    const enriched = sampleBatch({ records });
+    const message = Buffer.concat([packBatch(encoded, raw.partition), additionsOf(enriched)]);
+    const decoded = decodeBatch(message);
+    if (decoded.kind !== "batch") throw new Error(JSON.stringify(decoded));
+    expect(decoded.batch.originals).toHaveLength(100);
+    expect(decoded.batch.envelopeVersion).toBe(1);
+    expect(Buffer.from(decoded.batch.fingerprints)).toEqual(enriched.fingerprints);
+    const peeked = peekPacked(message);
+    expect(peeked?.partition).toBe(5);
+    expect(Buffer.from(peeked!.fingerprints)).toEqual(enriched.fingerprints);
+  });
+
+  it("any batch comes out as it went in", () => {
+    const record = fc.record({ data: fc.string({ maxLength: 2_000, unit: "binary" }), dataId: fc.string() });
+    fc.assert(
+      fc.property(fc.array(record, { maxLength: 60 }), (many) => {
+        const bytes = encodeSample(sampleRawBatch({ records: many }));
+        const decoded = decodeBatch(packBatch(bytes, 0));
+        if (decoded.kind !== "batch") throw new Error(JSON.stringify(decoded));
+        expect(Buffer.from(encodeSample(decoded.batch)).equals(bytes)).toBe(true);
+      }),
+      { numRuns: 30 },
+    );
+  });
+});
+
+describe("a message that says it is packed", () => {
+  const packed = peekPacked(packBatch(encoded, 5))!;
+  const envelopeVersion = PACKED_ENVELOPE_VERSION;
+
+  it.each([
+    ["and isn't", outer({ envelopeVersion }), "packed fields that are none"],
+    ["but is no zstd", outer({ envelopeVersion, ...packed, packed: randomBytes(100) }), "no zstd"],
+    ["cut off", outer({ envelopeVersion, ...packed, packed: packed.packed.subarray(0, 99) }), "zstd"],
+    ["with another length", outer({ envelopeVersion, ...packed, unpackedBytes: 7 }), "announced"],
+    ["with an absurd length", outer({ envelopeVersion, ...packed, unpackedBytes: 2 ** 31 }), "a batch of"],
+    [
+      "twice over",
+      packBatch(
+        outer({ envelopeVersion, ...packed, dropped: records.map(() => ({ sourceId: "x".repeat(100) })) }),
+        5,
+      ),
+      "packed fields that are none",
+    ],
+  ])("%s is undecodable", (_, message, why) => {
+    const decoded = decodeBatch(message);
+    expect(decoded.kind).toBe("undecodable");
+    if (decoded.kind === "undecodable") expect(decoded.detail).toContain(why);
+  });
+
+  it("in a layout newer than that is given back, and no fingerprints are read from it", () => {
+    const message = outer({ ...packed, envelopeVersion: 4 });
+    expect(decodeBatch(message)).toEqual({ kind: "newer", envelopeVersion: 4 });
+    expect(peekPacked(message)).toBeUndefined();
+  });
+});
