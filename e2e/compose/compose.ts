@@ -7,19 +7,24 @@ const run = promisify(execFile);
 
 /** docker-compose.yml as a project of its own, beside any other that runs on this machine. */
 export interface ComposeProject {
+  /** What .env would say, and the project's name: for commands that know nothing of this one. */
+  env: Readonly<Record<string, string>>;
+  /** `docker <args>`; returns and rejects as `compose`. */
+  docker(...args: string[]): Promise<string>;
   /** `docker compose <args>`; returns what it prints. Rejects with the end of its errors. */
   compose(...args: string[]): Promise<string>;
   /** The ids of a service's containers. */
   containers(service: string): Promise<string[]>;
   /** The one row of a query, by psql in the PostgreSQL container. */
   queryRow<T extends object>(sql: string): Promise<T>;
-  /** Kills everything in a container, waits until Docker has started it again and it is healthy. */
+  /** Kills everything in a container, waits until Docker has started it again and it is healthy, or runs where it has no health. */
   killAndAwait(container: string): Promise<void>;
   /** Containers, volumes and networks of the project that are still there. */
   leftovers(): Promise<string[]>;
 }
 
 const recoveryTimeoutMs = 60_000;
+const HEALTH = "{{if .State.Health}}{{.State.Health.Status}}{{else}}{{.State.Status}}{{end}}";
 const shownErrorCharacters = 2_000;
 
 /** @param env what .env would say, such as the ports */
@@ -39,12 +44,14 @@ export function createComposeProject(name: string, env: Readonly<Record<string, 
   /** How often Docker has started it again, and its health. */
   const state = async (container: string): Promise<{ restarts: number; health: string }> => {
     const [restarts, health] = (
-      await docker("inspect", "--format", "{{.RestartCount}} {{.State.Health.Status}}", container)
+      await docker("inspect", "--format", `{{.RestartCount}} ${HEALTH}`, container)
     ).split(" ");
     return { restarts: Number(restarts), health: health ?? "" };
   };
 
   return {
+    env: { ...env, COMPOSE_PROJECT_NAME: name },
+    docker,
     compose,
     containers: async (service) => (await compose("ps", "--quiet", service)).split("\n").filter(Boolean),
     async queryRow<T extends object>(sql: string) {
@@ -58,7 +65,7 @@ export function createComposeProject(name: string, env: Readonly<Record<string, 
       await docker("exec", container, "sh", "-c", "kill -9 -1").catch(() => {});
       for (;;) {
         const { restarts, health } = await state(container);
-        if (restarts > before.restarts && health === "healthy") return;
+        if (restarts > before.restarts && health === before.health) return;
         if (performance.now() > deadlineMs) throw new Error(`${container} has not come back: ${health}`);
         await sleep(200);
       }

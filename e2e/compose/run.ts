@@ -1,15 +1,24 @@
 /**
  * `npm run e2e:compose`: the compose file for real. Brings it up as a project of its own on free ports, first the mesh
- * alone, then all of it; pushes, follows a record in Jaeger, asks Prometheus what the dashboards ask, scales, kills each
- * container in turn under load, takes it down and up again, and removes it. One line per step; exit code 0 if all is as
- * it should be, 1 if not.
+ * alone, then all of it; looks at what containers may do and tell, runs what the README says to type, pushes, follows a
+ * record in Jaeger, asks Prometheus what the dashboards ask, scales, kills each container in turn under load, takes it down
+ * and up again, and removes it. One line per step; exit code 0 if all is as it should be, 1 if not.
+ *
+ * With `-- --core`: without Jaeger, Prometheus and Grafana, where their images can't be had.
  */
+import { execFile } from "node:child_process";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { promisify } from "node:util";
 import { findFreePort } from "@chowhound/local/free-port";
+import { repositoryRoot } from "@chowhound/local/node-binary";
 import { catchStopSignals } from "@chowhound/local/stop-signals";
 import { readDashboards } from "../../deploy/dashboards-for-test.ts";
+import { readShellBlocks } from "../walkthrough.ts";
 import { type Audit, auditSql, expectClosedBooks } from "./audit.ts";
 import { createComposeProject } from "./compose.ts";
+import { expectHardened, expectNoSecrets } from "./hardening.ts";
 import { createJaeger } from "./jaeger.ts";
 import { startLoad } from "./load.ts";
 import { getJson, poll } from "./poll.ts";
@@ -32,9 +41,11 @@ const projectWith = (profiles: string) =>
     CHOWHOUND_PUBLISH_PROMETHEUS_PORT: String(prometheusPort),
     CHOWHOUND_PUBLISH_GRAFANA_PORT: String(grafanaPort),
   });
+const isObserved = !process.argv.includes("--core");
 const core = projectWith("");
-const project = projectWith("observability");
-const withDemo = projectWith("observability,demo");
+const project = isObserved ? projectWith("observability") : core;
+const demoAlone = projectWith("demo");
+const withDemo = isObserved ? projectWith("observability,demo") : demoAlone;
 const { compose, queryRow } = project;
 const { signal } = catchStopSignals(console.log);
 const scaled = ["--scale", "enricher=3", "--scale", "store=2"];
@@ -167,10 +178,38 @@ async function grafanaDashboards(): Promise<void> {
   });
 }
 
+const ownServices = ["gateway", "enricher", "dedup", "store"];
 const everyService = [
-  ...["gateway", "enricher", "dedup", "store", "nats", "postgres"],
-  ...["jaeger", "prometheus", "grafana"],
+  ...[...ownServices, "nats", "postgres"],
+  ...(isObserved ? ["jaeger", "prometheus", "grafana"] : []),
 ];
+
+async function lookAtContainers(names: readonly string[]): Promise<void> {
+  await step(`nobody is root, nothing can be written: ${names.join(", ")}`, async () => {
+    for (const name of names) {
+      const containers = await withDemo.containers(name);
+      if (containers.length === 0) throw new Error(`no container of ${name}`);
+      for (const container of containers) await expectHardened(withDemo, container);
+    }
+  });
+  await step("no secret is in what Docker shows of containers and images, nor in a log", async () => {
+    const password = await compose("exec", "-T", "postgres", "cat", "/run/chowhound/postgres-password");
+    await expectNoSecrets(withDemo, { "the key": await readKey(), "the password": password });
+  });
+}
+
+/** What the README says to type, as a project of its own name and ports. */
+async function runReadme(): Promise<void> {
+  const readme = await readFile(join(repositoryRoot, "README.md"), "utf8");
+  const block = readShellBlocks(readme).find(({ commands }) => commands.startsWith("docker compose up"));
+  if (block === undefined) throw new Error("README.md has no block that begins with docker compose up");
+  for (const command of block.commands.split("\n"))
+    await step(`README.md: ${command}`, async () => {
+      const env = { ...process.env, ...withDemo.env };
+      const { stdout } = await promisify(execFile)("sh", ["-ec", command], { cwd: repositoryRoot, env });
+      if (!command.includes(" up ") && stdout.trim() === "") throw new Error("it prints nothing");
+    });
+}
 
 async function killEachUnderLoad(): Promise<void> {
   const load = startLoad(`127.0.0.1:${grpcPort}`, await readKey(), "load");
@@ -199,13 +238,28 @@ async function story(): Promise<void> {
     await compose("--profile", "*", "down", "--volumes", "--remove-orphans");
   });
   await coreAlone();
-  await step("up with Jaeger, Prometheus and Grafana, 3 enrichers and 2 stores", async () => {
-    await compose("up", "--detach", "--wait", ...scaled);
-    const enrichers = (await project.containers("enricher")).length;
-    const stores = (await project.containers("store")).length;
-    if (enrichers !== 3 || stores !== 2) throw new Error(`${enrichers} enrichers, ${stores} stores`);
+  await lookAtContainers(ownServices);
+  await step("the demo producer beside the mesh alone", async () => {
+    await demoAlone.compose("up", "--build", "--detach", "--wait");
+    const running = (await demoAlone.compose("ps", "--services")).split("\n").sort();
+    const expected = ["dedup", "demo", "enricher", "gateway", "nats", "postgres", "store"];
+    if (running.join() !== expected.join()) throw new Error(running.join());
+    await demoAlone.compose("down", "--volumes");
   });
-  await observe();
+  await runReadme();
+  await step("down again, with its volumes", async () => {
+    await withDemo.compose("--profile", "*", "down", "--volumes");
+  });
+  await step(
+    `up with ${isObserved ? "Jaeger, Prometheus and Grafana, " : ""}3 enrichers and 2 stores`,
+    async () => {
+      await compose("up", "--detach", "--wait", ...scaled);
+      const enrichers = (await project.containers("enricher")).length;
+      const stores = (await project.containers("store")).length;
+      if (enrichers !== 3 || stores !== 2) throw new Error(`${enrichers} enrichers, ${stores} stores`);
+    },
+  );
+  if (isObserved) await observe();
   await killEachUnderLoad();
   const before = await audit();
   await step("down and up again: everything is still there", async () => {
@@ -227,6 +281,14 @@ async function story(): Promise<void> {
     const { accepted, rows, dead_letters } = await audit();
     return `${accepted} records accepted and booked, ${rows} rows, ${dead_letters} dead letters`;
   });
+  await lookAtContainers(["demo"]);
+  await step("kill -9 of the demo producer: it comes back and pushes on", async () => {
+    const [container] = await withDemo.containers("demo");
+    await withDemo.killAndAwait(container!);
+    const { accepted } = await audit();
+    await until("more packages", `select sum(accepted) > ${accepted} as done from totals`);
+  });
+  if (!isObserved) return;
   await step("every panel of every dashboard has something to show", async () => {
     const queries = await poll(prometheus.runPanels, 90_000);
     return `${queries} queries`;
