@@ -3,6 +3,7 @@ import { auditBooks } from "@chowhound/local/audit";
 import type { BookKeeper, Books } from "@chowhound/local/books";
 import { IngestionDataSchema } from "@chowhound/shared/contracts/chowhound/v1/ingestion_data";
 import type { FaultMesh } from "./fault-mesh.ts";
+import { judgeReceipts } from "./judge-receipts.ts";
 import { keyOf, PAD_MARK, versionTimeMs } from "./known-records.ts";
 import { type Ledger, rowId } from "./ledger.ts";
 import { waitUntil } from "./patience.ts";
@@ -34,6 +35,7 @@ export async function judge(
       ...judgeSums(books, mesh.ledger),
       ...shorten(await judgeRows(keeper, mesh.ledger)),
       ...shorten(await judgeLetters(keeper, mesh.ledger, detours)),
+      ...shorten(await judgeReceipts(mesh)),
       ...shorten(mesh.ledger.problems),
     ];
     return { problems, books };

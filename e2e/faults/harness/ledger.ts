@@ -16,6 +16,8 @@ export interface SentCount {
   unanswered: number;
 }
 
+const SAMPLED_RECEIPTS = 40;
+
 export interface LedgerSnapshot {
   counts: Record<Fate, SentCount>;
   certain: ReadonlyMap<string, number>;
@@ -34,6 +36,9 @@ export class Ledger {
   readonly counts = noCounts();
   calls = 0;
   failedCalls = 0;
+  /** Some of the receipts, each as likely as any other. */
+  readonly receipts: { tenant: string; receiptId: string; accepted: number }[] = [];
+  #receipts = 0;
   /** What no receipt should have said. */
   readonly problems: string[] = [];
 
@@ -65,6 +70,7 @@ export class Ledger {
   }
 
   answered(tenant: string, records: readonly KnownRecord[], receipt: Receipt): void {
+    this.#sample(tenant, receipt);
     receipt.statuses.forEach(({ outcome, reason, message }, i) => {
       const record = records[i]!;
       const { fate } = record;
@@ -81,6 +87,13 @@ export class Ledger {
       const row = this.#row(tenant, record);
       row.certain = Math.max(row.certain, record.version);
     });
+  }
+
+  #sample(tenant: string, { receiptId, accepted }: Receipt): void {
+    if (accepted === 0) return;
+    const place = Math.floor(Math.random() * ++this.#receipts);
+    if (this.receipts.length < SAMPLED_RECEIPTS) this.receipts.push({ tenant, receiptId, accepted });
+    else if (place < SAMPLED_RECEIPTS) this.receipts[place] = { tenant, receiptId, accepted };
   }
 
   failed(): void {
@@ -104,6 +117,8 @@ export class Ledger {
       before[fate].unanswered += this.counts[fate].unanswered - heldUp.counts[fate].unanswered;
     }
     Object.assign(this.counts, before);
+    this.receipts.length = 0;
+    this.#receipts = 0;
     for (const [id, row] of this.rows) row.certain = certain.get(id) ?? 0;
     for (const id of this.letters.keys()) this.letters.set(id, letters.get(id) ?? false);
   }

@@ -1,5 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { IngestionService } from "@chowhound/shared/contracts/chowhound/v1/ingestion_service";
+import {
+  type LocateRecordsResponse,
+  QueryService,
+} from "@chowhound/shared/contracts/chowhound/v1/query_service";
 import { ErrorInfoSchema, RetryInfoSchema } from "@chowhound/shared/contracts/google/rpc/error_details";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
@@ -16,6 +20,8 @@ export interface Producer {
    * @param cutAfter receipts after which the producer hangs up, whatever is under way
    */
   stream(batches: readonly (readonly KnownRecord[])[], cutAfter?: number): Promise<void>;
+  /** What became of the records of one of its receipts. */
+  locate(receiptId: string): Promise<LocateRecordsResponse>;
   close(): void;
 }
 
@@ -47,19 +53,18 @@ export function createProducer(options: {
     // stream once that is 10 MB.
     { maxSessionMemory: 10_000 },
   );
-  const client = createClient(
-    IngestionService,
-    createGrpcTransport({
-      baseUrl,
-      sessionManager,
-      interceptors: [
-        (next) => (request) => {
-          request.header.set("authorization", `Bearer ${options.key}`);
-          return next(request);
-        },
-      ],
-    }),
-  );
+  const transport = createGrpcTransport({
+    baseUrl,
+    sessionManager,
+    interceptors: [
+      (next) => (request) => {
+        request.header.set("authorization", `Bearer ${options.key}`);
+        return next(request);
+      },
+    ],
+  });
+  const client = createClient(IngestionService, transport);
+  const queries = createClient(QueryService, transport);
 
   /** Resolves when it is time to try again; throws what is final. */
   const onFailure = async (error: unknown): Promise<void> => {
@@ -112,5 +117,11 @@ export function createProducer(options: {
     for (const records of unanswered.values()) await send(records);
   };
 
-  return { tenant, send, stream, close: () => sessionManager.abort() };
+  return {
+    tenant,
+    send,
+    stream,
+    locate: (id) => queries.locateRecords({ id, pageSize: 1 }, { timeoutMs: CALL_TIMEOUT_MS }),
+    close: () => sessionManager.abort(),
+  };
 }
