@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { beforeCommit } from "../faults/harness/moments.ts";
 import { type FaultKind, lasting } from "./fault-kind.ts";
 import { untilDone } from "./until-done.ts";
 
@@ -78,6 +79,44 @@ export const badRows: FaultKind = (kind, random) => {
       const accept = await untilDone("rows are refused", () => database.refuseRows("poison-%"));
       await sleep(lastsMs);
       await untilDone("rows are accepted", accept);
+    },
+  };
+};
+
+/** Somebody else has all of the server's connections. */
+export const noConnections: FaultKind = (kind, random) => {
+  const lastsMs = lasting(random);
+  return {
+    kind,
+    what: `${kind} for ${lastsMs} ms`,
+    uses: ["postgres"],
+    async play({ database }) {
+      const end = await untilDone("all connections are taken", () => database.takeAllConnections());
+      await sleep(lastsMs);
+      await end();
+    },
+  };
+};
+
+/** A store that writes nothing in this time comes to no COMMIT. */
+const COMMIT_PATIENCE_MS = 15_000;
+
+/** All of PostgreSQL ends while a store's COMMIT is on its way or under way. */
+export const killInCommit: FaultKind = (kind, random) => {
+  const store = random.pick(["store", "store-2"]);
+  const afterMs = random.below(5);
+  return {
+    kind,
+    what: `${kind} of ${store}, after ${afterMs} ms`,
+    uses: ["postgres", store],
+    async play({ faults, mesh, note }) {
+      const held = mesh.link(store, "postgres").hold(beforeCommit);
+      const isReached = await Promise.race([held.reached.then(() => true), sleep(COMMIT_PATIENCE_MS, false)]);
+      held.release();
+      if (!isReached) return note(`${store} had nothing to commit: nothing was killed`);
+      await sleep(afterMs);
+      await faults.killWithSessions();
+      await faults.start("postgres");
     },
   };
 };

@@ -206,6 +206,8 @@ export const FAULT_KINDS: ReadonlyMap<string, FaultKind> = new Map<string, Fault
   ["failing-writes", database.failingWrites],
   ["deadlock", database.deadlock],
   ["bad-rows", database.badRows],
+  ["no-connections", database.noConnections],
+  ["kill-in-commit", database.killInCommit],
   ["lose-index", operations.loseIndex],
   ["old-index", operations.oldIndex],
   ["change-pipeline", operations.changePipeline],
