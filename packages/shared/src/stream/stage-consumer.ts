@@ -16,6 +16,7 @@ import type { Dependency } from "../runtime/service-status.ts";
 import type { Meter } from "../telemetry/meter.ts";
 import { type StageTrace, startStageTrace } from "../telemetry/stage-trace.ts";
 import { TRACE_HEADER } from "../telemetry/trace-header.ts";
+import { HeldAck } from "./held-ack.ts";
 import { untilAnswering } from "./nats-connection.ts";
 import { StuckWatch } from "./stuck-watch.ts";
 import {
@@ -98,6 +99,7 @@ const DURABLE_DIFFERS = 10148;
 export class StageConsumer {
   readonly #options: StageConsumerOptions;
   readonly #held = new Set<JsMsg>();
+  readonly #lastAck = new HeldAck();
   readonly #stopping = new AbortController();
   #paused = false;
   #wake: () => void = () => {};
@@ -150,6 +152,7 @@ export class StageConsumer {
     this.#wake();
     await this.#loop;
     while (this.#held.size > 0) await this.#change();
+    this.#lastAck.send();
     this.#timers.forEach(clearInterval);
     // Without a connection there is nobody to wait for: what was acknowledged last comes again.
     await Promise.race([
@@ -250,7 +253,7 @@ export class StageConsumer {
       storedAtMs: message.time.getTime(),
       attempt,
       trace,
-      ack: () => settle(() => message.ack()),
+      ack: () => settle(() => this.#lastAck.follow(message)),
       giveBack: (delayMs) => settle(() => message.nak(withJitter(delayMs, 0.5)), "given_back"),
     });
   }
