@@ -7,7 +7,7 @@ import { encodeSample, sampleBatch, sampleRawBatch } from "../testing/sample-bat
 import { decodeBatch } from "./decode-batch.ts";
 import { PACKED_ENVELOPE_VERSION, packBatch, peekPacked } from "./pack-batch.ts";
 
-const records = Array.from({ length: 100 }, (_, i) => ({ data: `Good morning, number ${i}. `.repeat(10) }));
+const records = Array.from({ length: 100 }, (_, i) => ({ data: `Good morning, number ${i}. `.repeat(40) }));
 const raw = sampleRawBatch({ records, partition: 5 });
 const encoded = encodeSample(raw);
 
@@ -38,7 +38,7 @@ describe("packing", () => {
     expect(packBatch(small, 0)).toBe(small);
     const noise = encodeSample(
       sampleRawBatch({
-        records: [{ rawPayload: { content: randomBytes(50_000), contentType: "application/octet-stream" } }],
+        records: [{ rawPayload: { content: randomBytes(90_000), contentType: "application/octet-stream" } }],
       }),
     );
     expect(packBatch(noise, 0)).toBe(noise);
@@ -58,7 +58,7 @@ describe("packing", () => {
   });
 
   it("any batch comes out as it went in", () => {
-    const record = fc.record({ data: fc.string({ maxLength: 2_000, unit: "binary" }), dataId: fc.string() });
+    const record = fc.record({ data: fc.string({ maxLength: 6_000, unit: "binary" }), dataId: fc.string() });
     fc.assert(
       fc.property(fc.array(record, { maxLength: 60 }), (many) => {
         const bytes = encodeSample(sampleRawBatch({ records: many }));
@@ -84,7 +84,7 @@ describe("a message that says it is packed", () => {
     [
       "twice over",
       packBatch(
-        outer({ envelopeVersion, ...packed, dropped: records.map(() => ({ sourceId: "x".repeat(100) })) }),
+        outer({ envelopeVersion, ...packed, dropped: records.map(() => ({ sourceId: "x".repeat(1_000) })) }),
         5,
       ),
       "packed fields that are none",
