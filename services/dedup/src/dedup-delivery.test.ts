@@ -1,9 +1,14 @@
+import { create, toBinary } from "@bufbuild/protobuf";
 import {
   decodeBatch,
   NEWEST_ENVELOPE_VERSION,
   REPLAY_ENVELOPE_VERSION,
 } from "@chowhound/shared/batch/decode-batch";
-import type { RecordBatch } from "@chowhound/shared/contracts/chowhound/internal/v1/record_batch";
+import { packBatch } from "@chowhound/shared/batch/pack-batch";
+import {
+  type RecordBatch,
+  RecordBatchSchema,
+} from "@chowhound/shared/contracts/chowhound/internal/v1/record_batch";
 import type { Delivery } from "@chowhound/shared/stream/stage-consumer";
 import { Tap } from "@chowhound/shared/tap/tap";
 import { Meter } from "@chowhound/shared/telemetry/meter";
@@ -55,6 +60,53 @@ function indexOf(batch: RecordBatch): FingerprintIndex {
 describe("handling a delivery", () => {
   const batch = sampleBatch({ records: [{}, {}], partition: 3 });
   const bytes = encodeSample(batch);
+
+  describe("that is packed", () => {
+    const large = sampleBatch({
+      records: Array.from({ length: 200 }, (_, i) => ({ data: `Good morning, number ${i}. `.repeat(20) })),
+      partition: 3,
+    });
+    const { origin, pipelines, pipelineOf, fingerprints, $typeName, ...raw } = large;
+    const ofGateway = create(RecordBatchSchema, {
+      ...raw,
+      pipelines: [],
+      pipelineOf: [],
+      fingerprints: new Uint8Array(0),
+    });
+    delete ofGateway.origin;
+    const added = create(RecordBatchSchema, { origin, pipelines, pipelineOf, fingerprints });
+    const packed = Buffer.concat([packBatch(encodeSample(ofGateway), 3), toBinary(RecordBatchSchema, added)]);
+
+    it("passes new records on as they came, to the batch's partition", async () => {
+      expect(packed.length).toBeLessThan(encodeSample(large).length / 2);
+      const { published, settled } = await handle(packed, {});
+      expect(settled).toEqual(["ack"]);
+      expect(published).toHaveLength(1);
+      expect(published[0]!.partition).toBe(3);
+      expect(published[0]!.bytes).toBe(packed);
+    });
+
+    it("drops what is committed, and packs the rest", async () => {
+      const index = createFingerprintIndex({ capacity: 1_000 });
+      index.add(large.fingerprints, 199 * 16);
+      const { published } = await handle(packed, { index });
+      expect(published[0]!.bytes.length).toBeLessThan(encodeSample(large).length / 2);
+      const decoded = decodeBatch(published[0]!.bytes);
+      if (decoded.kind !== "batch") throw new Error(JSON.stringify(decoded));
+      expect(decoded.batch.originals).toHaveLength(199);
+      expect(decoded.batch.dropped[0]?.count).toBe(1);
+    });
+
+    it("drops nothing of what is labelled dead", async () => {
+      const index = createFingerprintIndex({ capacity: 1_000 });
+      index.add(large.fingerprints, 0);
+      const label = { index: 0, stage: "enricher", reason: "step_error" };
+      const dead = create(RecordBatchSchema, { deadLabels: [label] });
+      const bytes = Buffer.concat([packed, toBinary(RecordBatchSchema, dead)]);
+      const { published } = await handle(bytes, { index });
+      expect(published[0]!.bytes).toBe(bytes);
+    });
+  });
 
   it("publishes what is left to the batch's partition, then acknowledges", async () => {
     const { published, settled } = await handle(bytes, { index: indexOf(batch) });
