@@ -217,7 +217,7 @@ describe("store", () => {
         expect(store.logged.map(({ message }) => message)).toContain("given back: written by newer software"),
       WAIT,
     );
-    expect(await messagesLeft()).toBe(1);
+    await vi.waitFor(async () => expect(await messagesLeft()).toBe(1), WAIT);
   });
 
   it("keeps what is no batch as a dead letter, and books it under no number of RAW", async () => {
@@ -282,7 +282,7 @@ describe("store", () => {
       publish(broken),
     ]);
     await vi.waitFor(async () => expect(await count("records")).toBe(9), { ...WAIT, timeout: 40_000 });
-    expect(await messagesLeft()).toBe(1);
+    await vi.waitFor(async () => expect(await messagesLeft()).toBe(1), WAIT);
     expect(await count("dead_letters")).toBe(0);
     await client.query("drop trigger refuse on records");
     await vi.waitFor(async () => expect(await messagesLeft()).toBe(0), { ...WAIT, timeout: 40_000 });
