@@ -29,7 +29,7 @@ export async function measureCopies(
   const files = Array.from({ length: clients }, (_, client) => join(directory, `rows-${client}.copy`));
   for (const [client, file] of files.entries()) {
     const share = `abs(hashtext(data_id)) % ${clients} = ${client}`;
-    const missing = `select * from records where data_id not in (select data_id from ${table}) and ${share}`;
+    const missing = `select * from records r where not exists (select from ${table} c where c.data_id = r.data_id) and ${share}`;
     await exportRows(databaseUrl, missing, file);
   }
   const count = async (): Promise<number> =>
