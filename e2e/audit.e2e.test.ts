@@ -1,7 +1,6 @@
 import { cp, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { auditMesh } from "@chowhound/local/audit";
 import { createGrpcClient } from "@chowhound/local/grpc-client";
 import { AdminService } from "@chowhound/shared/contracts/chowhound/v1/admin_service";
@@ -107,14 +106,25 @@ async function applyPipeline(sourceType: string, steps: string): Promise<void> {
 async function whilePaused(service: string, action: () => Promise<void>): Promise<void> {
   const client = createGrpcClient(AdminService, mesh.endpoints.admin[service]!);
   await client.calls.pause({});
-  // A fetch that was under way brings nothing any more.
-  await sleep(1_100);
+  // A fetch that is under way still counts as taking.
+  await vi.waitFor(async () => expect(await fetchesOf(service)).toBe(0), { timeout: 10_000, interval: 50 });
   try {
     await action();
   } finally {
     await client.calls.resume({});
     client.close();
   }
+}
+
+/** How many fetches of a stage wait at the server. */
+function fetchesOf(service: string): Promise<number> {
+  return withNats(async (_, jsm) => {
+    let waiting = 0;
+    for (const stream of [RAW, "chowhound-enriched", "chowhound-unique"])
+      for (const info of await jsm.consumers.list(stream).next())
+        if (info.name.startsWith(`${service}-`)) waiting += info.num_waiting;
+    return waiting;
+  });
 }
 
 async function withNats<T>(
