@@ -1,6 +1,7 @@
 import { cp, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { auditMesh } from "@chowhound/local/audit";
 import { createGrpcClient } from "@chowhound/local/grpc-client";
 import { AdminService } from "@chowhound/shared/contracts/chowhound/v1/admin_service";
@@ -106,7 +107,8 @@ async function applyPipeline(sourceType: string, steps: string): Promise<void> {
 async function whilePaused(service: string, action: () => Promise<void>): Promise<void> {
   const client = createGrpcClient(AdminService, mesh.endpoints.admin[service]!);
   await client.calls.pause({});
-  // A fetch that is under way still counts as taking.
+  // The gateway looks at a RAW that was made anew within a second, and a fetch that is under way still counts as taking.
+  await sleep(1_100);
   await vi.waitFor(async () => expect(await fetchesOf(service)).toBe(0), { timeout: 10_000, interval: 50 });
   try {
     await action();
@@ -173,6 +175,7 @@ describe("chow audit", () => {
     expect(await findings()).toEqual({ code: 0, findings: [] });
     isOver.abort();
     await producing;
+    await expectClosed();
   });
 
   it.each([
