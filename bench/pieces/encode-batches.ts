@@ -9,7 +9,6 @@ import { encodeBatch } from "../../services/gateway/src/encode-batch.ts";
 import { encodeRequests, type RecordRange } from "../generate-records.ts";
 
 const TENANT = "bench";
-const BATCH_BYTES = 512 * 1024;
 const MAX_BYTES = 4 * 1024 * 1024;
 
 /** Batches of 500 as the store takes them off its stream: through the gateway's and the enricher's own code. */
@@ -21,7 +20,7 @@ export function batchesOf(range: RecordRange): RecordBatch[] {
     );
     const calls = [{ tenantId: TENANT, receiptId: randomBytes(16), traceparent: "", tracestate: "" }];
     const common = { batchId: randomBytes(16), acceptedAtUs: Date.now() * 1000, partition: 0 };
-    const raw = encodeBatch({ ...common, calls, records, callOf: records.map(() => 0) }, BATCH_BYTES);
+    const raw = encodeBatch({ ...common, calls, records, callOf: records.map(() => 0) });
     const origin = { epoch: 1n, sequence: BigInt(range.first + i + 1) };
     const additions = enrichBatch(decode(raw), origin, new Map(), { maxBytes: MAX_BYTES });
     return decode(appendAdditions(raw, additions, MAX_BYTES)!.bytes);

@@ -62,7 +62,7 @@ export function gatewayPieces(): Piece[] {
         const origin = { tenantId: TENANT, receiptId, traceparent: "", tracestate: "" };
         for (const records of judged) {
           const common = { batchId: receiptId, acceptedAtUs: Date.now() * 1000, partition: 0 };
-          encodeBatch({ ...common, calls: [origin], records, callOf: records.map(() => 0) }, BATCH_BYTES);
+          encodeBatch({ ...common, calls: [origin], records, callOf: records.map(() => 0) });
         }
         return RECORDS;
       },

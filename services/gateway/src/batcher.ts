@@ -242,10 +242,7 @@ class OpenBatch {
     const calls = this.#calls.map(({ origin }) => origin);
     const batchId = randomBytes(16);
     const [records, callOf] = [this.#records, this.#callOf];
-    return encodeBatch(
-      { batchId, acceptedAtUs, partition, calls, records, callOf, acknowledged },
-      this.#bytes,
-    );
+    return encodeBatch({ batchId, acceptedAtUs, partition, calls, records, callOf, acknowledged });
   }
 
   settle(acceptedAtUs: number, failure: { error: unknown } | undefined): void {

@@ -1,6 +1,5 @@
 import { ENVELOPE_VERSION } from "@chowhound/shared/batch/decode-batch";
-import { HASH_BYTES } from "@chowhound/shared/record/content-hash";
-import { UUID_BYTES } from "@chowhound/shared/record/uuid";
+import { packBatch } from "@chowhound/shared/batch/pack-batch";
 import type { AcceptedRecord } from "@chowhound/shared/record/validate-record";
 import { WireWriter } from "@chowhound/shared/record/wire-writer";
 import type { CallOrigin } from "./batcher.ts";
@@ -39,17 +38,21 @@ export interface NewBatch {
   acknowledged?: RawNumber | undefined;
 }
 
+/** One batch after the other: a large buffer for each would have V8 collect all of its heap every few dozen batches. */
+const whole = new WireWriter();
 /** A call, or a column. */
 const inner = new WireWriter();
 
-/**
- * The encoded RecordBatch, byte for byte what the protobuf library writes.
- *
- * @param sizeBytes about how large it becomes
- */
-export function encodeBatch(batch: NewBatch, sizeBytes: number): Buffer {
+/** The message to publish: the encoded RecordBatch, byte for byte what the protobuf library writes, packed where that pays. */
+export function encodeBatch(batch: NewBatch): Uint8Array {
+  writeBatch(whole.clear(), batch);
+  const { written } = whole;
+  const message = packBatch(written, batch.partition);
+  return message === written ? Buffer.from(written) : message;
+}
+
+function writeBatch(out: WireWriter, batch: NewBatch): void {
   const { calls, records, callOf } = batch;
-  const out = new WireWriter(sizeBytes);
   out.integer(BATCH.envelopeVersion, ENVELOPE_VERSION);
   out.bytes(BATCH.batchId, batch.batchId);
   out.integer(BATCH.acceptedAtUs, batch.acceptedAtUs);
@@ -60,14 +63,12 @@ export function encodeBatch(batch: NewBatch, sizeBytes: number): Buffer {
   inner.clear();
   for (const index of callOf) inner.varint(index);
   out.bytes(BATCH.callOf, inner.written);
-  out.bytes(
-    BATCH.uuids,
-    column(records, UUID_BYTES, ({ uuid }) => uuid),
-  );
-  out.bytes(
-    BATCH.contentHashes,
-    column(records, HASH_BYTES, ({ contentHash }) => contentHash),
-  );
+  inner.clear();
+  for (const { uuid } of records) inner.raw(uuid);
+  out.bytes(BATCH.uuids, inner.written);
+  inner.clear();
+  for (const { contentHash } of records) inner.raw(contentHash);
+  out.bytes(BATCH.contentHashes, inner.written);
   inner.clear();
   for (const { versionUs } of records) inner.varint(versionUs);
   out.bytes(BATCH.versionsUs, inner.written);
@@ -77,7 +78,6 @@ export function encodeBatch(batch: NewBatch, sizeBytes: number): Buffer {
     inner.integer(RAW_ORIGIN.sequence, batch.acknowledged.sequence);
     out.bytes(BATCH.acknowledged, inner.written);
   }
-  return out.written;
 }
 
 function encodeCall({ tenantId, receiptId, traceparent, tracestate }: CallOrigin): Buffer {
@@ -87,14 +87,4 @@ function encodeCall({ tenantId, receiptId, traceparent, tracestate }: CallOrigin
   inner.text(CALL.traceparent, traceparent);
   inner.text(CALL.tracestate, tracestate);
   return inner.written;
-}
-
-function column(
-  records: readonly AcceptedRecord[],
-  width: number,
-  pick: (record: AcceptedRecord) => Uint8Array,
-): Buffer {
-  const bytes = Buffer.allocUnsafe(width * records.length);
-  for (let i = 0; i < records.length; i++) bytes.set(pick(records[i]!), width * i);
-  return bytes;
 }

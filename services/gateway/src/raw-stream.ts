@@ -1,4 +1,3 @@
-import { packBatch } from "@chowhound/shared/batch/pack-batch";
 import { CallError } from "@chowhound/shared/errors/call-error";
 import { pause, retryUntil } from "@chowhound/shared/runtime/backoff";
 import type { Dependency } from "@chowhound/shared/runtime/service-status";
@@ -83,13 +82,12 @@ export class RawStream {
 
   /** Resolves when JetStream has acknowledged the batch. Rejects with CallError mesh_full or not_acknowledged. */
   async publish(partition: number, batch: Uint8Array, sampled: CallContexts): Promise<void> {
-    const message = packBatch(batch, partition);
-    const roomBytes = (this.#open === undefined ? 0 : maxRawMessageBytes(this.#open.nc)) - message.length;
+    const roomBytes = (this.#open === undefined ? 0 : maxRawMessageBytes(this.#open.nc)) - batch.length;
     const trace = startSend(sampled, this.#names.stream("raw"), roomBytes);
     try {
       if (this.#open === undefined) throw new Error("not connected to NATS");
       const before = this.#numbers.acknowledged;
-      const sequence = await publishOnce(this.#open.js, this.#names.subject("raw", partition), message, {
+      const sequence = await publishOnce(this.#open.js, this.#names.subject("raw", partition), batch, {
         meter: this.#runtime.meter,
         stream: this.#names.stream("raw"),
         trace,

@@ -26,8 +26,8 @@ export function packBatch(batch: Uint8Array, partition: number): Uint8Array {
   if (batch.length < MIN_BYTES) return batch;
   const packed = zstdCompressSync(batch, {
     params: { [constants.ZSTD_c_compressionLevel]: LEVEL },
-    // In one piece.
-    chunkSize: batch.length,
+    // In one piece, mostly; beyond that it hardly pays to pack at all.
+    chunkSize: batch.length >> 1,
   });
   if (packed.length > MAX_RATIO * batch.length) return batch;
   const out = new WireWriter(packed.length + 32);

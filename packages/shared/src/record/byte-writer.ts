@@ -56,6 +56,12 @@ export class ByteWriter {
     this.length += end - start;
   }
 
+  /** All of `bytes`. */
+  raw(bytes: Uint8Array): void {
+    this.reserve(bytes.length).set(bytes, this.length);
+    this.length += bytes.length;
+  }
+
   /** The bytes of `source` from `start` to `end`. */
   copy(source: Buffer, start = 0, end = source.length): void {
     this.length += source.copy(this.reserve(end - start), this.length, start, end);

@@ -57,8 +57,7 @@ export class WireWriter extends ByteWriter {
   /** One of the bytes or messages of a repeated field; it may be empty. */
   element(field: number, bytes: Uint8Array): void {
     this.#head(field, bytes.length);
-    this.reserve(bytes.length).set(bytes, this.length);
-    this.length += bytes.length;
+    this.raw(bytes);
   }
 
   #head(field: number, length: number): void {
