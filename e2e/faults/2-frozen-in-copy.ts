@@ -1,13 +1,11 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
-import { auditMesh } from "@chowhound/local/audit";
-import { AuditVerdict } from "@chowhound/shared/contracts/chowhound/v1/audit_service";
+import { auditTruthfully } from "./harness/audits.ts";
 import { inCopy } from "./harness/moments.ts";
 import type { Scenario } from "./harness/scenario.ts";
 
 const ENDED = "ended the session of a writer that stood still";
-/** How long a writer may stand still, and what it takes to find out and to work off what was held up. */
-const AUDIT_SECONDS = 60n;
+const STORES = ["store", "store-2"];
 
 export const scenario: Scenario = {
   title:
@@ -19,10 +17,7 @@ export const scenario: Scenario = {
         const held = await faults.holdAt(frozen!, inCopy);
         faults.freeze(frozen!);
         // All that was accepted by now: also what the frozen one has claimed.
-        const { verdict, stall } = await auditMesh(mesh.endpoints.admin[other!]!, {
-          timeout: { seconds: AUDIT_SECONDS },
-        });
-        assert.equal(verdict, AuditVerdict.CLOSED, `while ${frozen} is frozen the audit says: ${stall?.why}`);
+        assert.equal(await auditTruthfully(mesh, { through: other! }), "closed");
         const log = await readFile(mesh.process(other!).logFile, "utf8");
         assert.ok(log.includes(ENDED), `${other} has ended no session`);
         note(`the books are closed while ${frozen} stands still`);
@@ -40,5 +35,3 @@ export const scenario: Scenario = {
     });
   },
 };
-
-const STORES = ["store", "store-2"];

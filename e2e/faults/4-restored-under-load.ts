@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
-import { auditMesh } from "@chowhound/local/audit";
-import { AuditVerdict } from "@chowhound/shared/contracts/chowhound/v1/audit_service";
+import { auditTruthfully } from "./harness/audits.ts";
 import type { LedgerSnapshot } from "./harness/ledger.ts";
 import type { Scenario } from "./harness/scenario.ts";
 import { writeOffMissing } from "./harness/write-off-missing.ts";
@@ -11,7 +10,7 @@ export const scenario: Scenario = {
     "the database is set back to an older backup, then wiped, while producers go on and dedup keeps its index; what had a receipt is sent again",
   mesh: {},
   async run({ mesh, database, underLoad, recovered, note }) {
-    const { ledger, producers, endpoints } = mesh;
+    const { ledger, producers } = mesh;
     const nothing = ledger.snapshot();
     const sent = ledger.remember();
     /**
@@ -38,8 +37,7 @@ export const scenario: Scenario = {
         const backedUp = ledger.snapshot();
         const already = sent.size;
         // All of that is booked, then, and will be in the backup; of what comes meanwhile some is.
-        const { verdict } = await auditMesh(endpoints.admin.store!);
-        assert.equal(verdict, AuditVerdict.CLOSED);
+        assert.equal(await auditTruthfully(mesh), "closed");
         await database.backUp();
         await load.untilAccepted(2_000);
         await recovered();

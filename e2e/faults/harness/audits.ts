@@ -12,12 +12,14 @@ export type AuditAnswer = "closed" | "broken" | "stalled" | "refused";
  */
 export async function auditTruthfully(
   mesh: FaultMesh,
-  { timeoutSeconds = 60 }: { timeoutSeconds?: number } = {},
+  { through = "store", timeoutSeconds = 60 }: { through?: string; timeoutSeconds?: number } = {},
 ): Promise<AuditAnswer> {
   const owed = mesh.ledger.accepted;
   let report: AuditReport;
   try {
-    report = await auditMesh(mesh.endpoints.admin.store!, { timeout: { seconds: BigInt(timeoutSeconds) } });
+    report = await auditMesh(mesh.endpoints.admin[through]!, {
+      timeout: { seconds: BigInt(timeoutSeconds) },
+    });
   } catch (error) {
     if ((error as ServiceError).code === status.UNAVAILABLE) return "refused";
     throw error;

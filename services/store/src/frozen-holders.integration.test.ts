@@ -11,6 +11,7 @@ const STANDSTILL_MS = 1_500;
 /** Long enough for one that stands still to be found. */
 const LATER_MS = STANDSTILL_MS + 3_500;
 
+const quiet = createLogger("test", "error");
 let database: Awaited<ReturnType<typeof freshDatabase>>;
 const clients: Client[] = [];
 
@@ -42,7 +43,7 @@ async function holdThing(client: Client, id: number) {
 }
 
 /** What becomes of a writer that wants the same thing. */
-async function want(id: number, log = createLogger("test", "error")): Promise<string> {
+async function want(id: number, log = quiet): Promise<string> {
   const waiting = await connect();
   const holders = new FrozenHolders({ url: database.url, standstillMs: STANDSTILL_MS, log });
   const landed = holders.watch(await readSession(waiting), () =>
@@ -58,10 +59,18 @@ it.concurrent("ends a writer that stands still in the midst of a COPY, and says 
   const { pid } = await readSession(frozen);
   await holdThing(frozen, 1);
   const logged: object[] = [];
-  const log = { ...createLogger("test", "error"), warn: (fields: object) => logged.push(fields) };
+  const log = { ...quiet, warn: (fields: object) => logged.push(fields) };
   expect(await want(1, log as never)).toBe("landed");
   await lost;
   expect(logged).toEqual([expect.objectContaining({ session: pid, state: "active" })]);
+});
+
+it.concurrent("ends a writer that stands still and keeps others from migrating", async () => {
+  const frozen = await connect();
+  await frozen.query("select pg_advisory_lock(1)");
+  const waiting = await connect();
+  const holders = new FrozenHolders({ url: database.url, standstillMs: STANDSTILL_MS, log: quiet });
+  await holders.watch(await readSession(waiting), () => waiting.query("select pg_advisory_lock(1)"));
 });
 
 it.concurrent("leaves alone a writer whose COPY gets on, however slowly", async () => {
