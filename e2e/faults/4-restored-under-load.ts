@@ -54,7 +54,8 @@ export const scenario: Scenario = {
         await setBack(nothing);
         await load.untilAccepted(1_000);
       },
-      { pauseMs: 150 },
+      // Many keys, so that few are written again by new records.
+      { pauseMs: 150, keys: 500 },
     );
   },
 };
