@@ -39,6 +39,8 @@ export class Ledger {
   /** Some of the receipts, each as likely as any other. */
   readonly receipts: { tenant: string; receiptId: string; accepted: number }[] = [];
   #receipts = 0;
+  /** The records of each call that has a receipt, while they are remembered, and whose they are. */
+  #remembered: Map<readonly KnownRecord[], string> | undefined;
   /** What no receipt should have said. */
   readonly problems: string[] = [];
 
@@ -70,6 +72,7 @@ export class Ledger {
   }
 
   answered(tenant: string, records: readonly KnownRecord[], receipt: Receipt): void {
+    this.#remembered?.set(records, tenant);
     this.#sample(tenant, receipt);
     receipt.statuses.forEach(({ outcome, reason, message }, i) => {
       const record = records[i]!;
@@ -100,6 +103,12 @@ export class Ledger {
     this.failedCalls++;
   }
 
+  /** Keeps from now on each call that gets a receipt, and what it had sent. */
+  remember(): ReadonlyMap<readonly KnownRecord[], string> {
+    this.#remembered ??= new Map();
+    return this.#remembered;
+  }
+
   /** What is known now, to come back to when the database is set back to what it is now. */
   snapshot(): LedgerSnapshot {
     const certain = new Map([...this.rows].map(([id, row]) => [id, row.certain]));
@@ -121,6 +130,19 @@ export class Ledger {
     this.#receipts = 0;
     for (const [id, row] of this.rows) row.certain = certain.get(id) ?? 0;
     for (const id of this.letters.keys()) this.letters.set(id, letters.get(id) ?? false);
+  }
+
+  /**
+   * The same while records come in all the time, so that nobody knows what of those accepted since the snapshot is still on its way:
+   * each may be in the books or not. All before the snapshot must have been booked when the database was as it is now.
+   */
+  setBackUnderLoad(snapshot: LedgerSnapshot): void {
+    const doubtful = structuredClone(this.counts);
+    this.setBack(snapshot);
+    for (const fate of Object.keys(doubtful) as Fate[]) {
+      const { accepted, unanswered } = doubtful[fate];
+      this.counts[fate].unanswered = unanswered + accepted - this.counts[fate].accepted;
+    }
   }
 
   #row(tenant: string, { key }: KnownRecord): ExpectedRow {

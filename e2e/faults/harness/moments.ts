@@ -46,6 +46,14 @@ export const beforeRows: Moment = {
   matches: ({ label }) => label === "Bind upsert" || label.startsWith("Query copy records "),
 };
 
+/** Within the store's transaction: PostgreSQL has the data of a COPY, and waits for its end or for more. */
+export const inCopy: Moment = {
+  what: "in the transaction, in the midst of a COPY",
+  server: "postgres",
+  direction: "toServer",
+  matches: ({ label }) => label === "CopyDone",
+};
+
 /** Within the store's transaction: all rows are written, the books are not. */
 export const beforeBooks: Moment = {
   what: "in the transaction, between rows and books",

@@ -39,7 +39,7 @@ export class GroupFates {
 
   /** An encoded BatchFates. */
   encode(batch: RecordBatch): Uint8Array {
-    const { uuids, callOf, pipelineOf } = wholeColumns(batch);
+    const { uuids, callOf, pipelineOf } = wholeColumns(batch, { unknownCall: batch.calls.length });
     const fates = create(BatchFatesSchema, {
       uuids,
       states: this.#states.get(batch)!,

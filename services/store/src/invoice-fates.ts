@@ -34,6 +34,8 @@ export class FoundInvoices {
   readonly id: Uint8Array;
   readonly fates: RecordFate[] = [];
   isReceipt = false;
+  /** Records that may or may not be of the receipt's call. */
+  unknownRecords = 0;
   readonly #searched = new Set<string>();
 
   constructor(tenantId: string, id: Uint8Array) {
@@ -52,6 +54,8 @@ export class FoundInvoices {
       const detail = fromBinary(BatchFatesSchema, invoice.detail);
       const { places, isReceipt } = matchRecords(detail, this.tenantId, this.id);
       this.isReceipt ||= isReceipt;
+      if (isReceipt)
+        this.unknownRecords += detail.callOf.filter((call) => call >= detail.calls.length).length;
       for (const place of places) this.fates.push(fateAt(detail, place, invoice));
     }
   }

@@ -81,7 +81,7 @@ function fatesIn(
   const decoded = decodeBatch(message.data);
   if (decoded.kind !== "batch") return [];
   const { batch } = decoded;
-  const { uuids, callOf, pipelineOf } = wholeColumns(batch);
+  const { uuids, callOf, pipelineOf } = wholeColumns(batch, { unknownCall: batch.calls.length });
   const { places } = matchRecords({ uuids, callOf, calls: batch.calls }, tenantId, id);
   const origin = waiting.stream === "raw" ? { epoch, sequence: waiting.sequence } : batch.origin;
   return places.map((place) => {

@@ -244,6 +244,16 @@ describe("what became of a record", () => {
     expect(await statesOf(dropped)).toEqual([]);
     expect(await statesOf(receipt)).toEqual(["DUPLICATE", "STORED"]);
   });
+
+  it("is told nothing of what older software dropped of others, and that it may have been of this call", async () => {
+    const batch = dropForTest(sampleBatch({ records: [{}, {}, { tenantId: "globex" }] }), [1, 2]);
+    await write({ ...batch, droppedUuids: new Uint8Array(), droppedCallOf: [], droppedPipelineOf: [] });
+    const { fates, gaps } = await find(receiptOf(batch));
+    expect(stateNames(fates)).toEqual(["STORED"]);
+    expect(gaps.map(({ message }) => message)).toEqual([
+      expect.stringMatching(/^an older dedup has dropped 2 records of the same batches/),
+    ]);
+  });
 });
 
 describe("a replayed dead letter", () => {

@@ -63,6 +63,7 @@ export class PostgresFates implements FateReader {
     }
     const searchedFromUs = Math.min(fromUs, madeUs === undefined ? fromUs : madeUs - BEFORE_US);
     if (watermarkUs !== undefined && searchedFromUs <= watermarkUs) gaps.push(compactedGap(watermarkUs));
+    if (found.unknownRecords > 0) gaps.push(unknownGap(found.unknownRecords));
     return { fates: found.fates, gaps };
   }
 
@@ -198,6 +199,13 @@ function lettersGap(): SearchGap {
   return create(SearchGapSchema, {
     where: "books",
     message: `the uuid has ${MAX_LETTERS} dead letters or more; of those that are older, only what the books still have was searched`,
+  });
+}
+
+function unknownGap(records: number): SearchGap {
+  return create(SearchGapSchema, {
+    where: "books",
+    message: `an older dedup has dropped ${records} records of the same batches as settled before, without saying of which call they were`,
   });
 }
 

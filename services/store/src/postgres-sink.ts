@@ -1,5 +1,6 @@
 import type { Logger } from "@chowhound/shared/runtime/logger";
 import { Client, type QueryConfig, type QueryResultRow } from "pg";
+import { FrozenHolders } from "./frozen-holders.ts";
 import type { IngestionSink, IngestionWriter, ReportedBatch, SinkDurability } from "./ingestion-writer.ts";
 import { connectionOptions, endClient } from "./postgres-connection.ts";
 import { type CommitSettings, judgeCommit } from "./postgres-durability.ts";
@@ -26,6 +27,7 @@ export class PostgresSink implements IngestionSink {
   readonly deadLetters: PostgresLetters;
   readonly ledger: PostgresLedger;
   readonly #options: PostgresSinkOptions;
+  readonly #holders: FrozenHolders;
   #confirmer: Promise<Client> | undefined;
   /** The same, once all questions before are answered: a connection takes one at a time. */
   #freeConfirmer: Promise<Client> | undefined;
@@ -35,10 +37,11 @@ export class PostgresSink implements IngestionSink {
     this.reader = new PostgresReader({ url: options.url, connections: options.readers, log: options.log });
     this.deadLetters = new PostgresLetters(options);
     this.ledger = new PostgresLedger(options);
+    this.#holders = new FrozenHolders(options);
   }
 
   createWriter(lane: number): IngestionWriter {
-    return new PostgresWriter({ ...this.#options, lane });
+    return new PostgresWriter({ ...this.#options, lane, holders: this.#holders });
   }
 
   readConnections(): { used: number; idle: number; waiting: number } {

@@ -4,6 +4,7 @@ import type { Logger } from "@chowhound/shared/runtime/logger";
 import { Client, DatabaseError, type QueryResult } from "pg";
 import { bookCounts, claimBatches, GroupCounts, UnbalancedError } from "./books.ts";
 import { BEGIN_BOOKING } from "./books-lock.ts";
+import { FrozenHolders, WRITER_NAME } from "./frozen-holders.ts";
 import { noteSecondNumbers } from "./given-numbers.ts";
 import { GroupFates } from "./group-fates.ts";
 import { GroupReader, type IncomingRecord } from "./incoming-record.ts";
@@ -30,6 +31,8 @@ export interface PostgresWriterOptions {
   /** Which of the totals' lanes this writer books on. */
   lane: number;
   log: Logger;
+  /** Looks after what holds up this writer; one for all of a process knows most. */
+  holders?: FrozenHolders;
 }
 
 /** How often a group is tried again at once when writers got into each other's way. */
@@ -46,6 +49,7 @@ const NONE = new Uint8Array(0);
  */
 export class PostgresWriter implements IngestionWriter {
   readonly #options: PostgresWriterOptions;
+  readonly #holders: FrozenHolders;
   readonly #reader = new GroupReader();
   #client: Client | undefined;
   #rows: RowWriter | undefined;
@@ -54,6 +58,7 @@ export class PostgresWriter implements IngestionWriter {
 
   constructor(options: PostgresWriterOptions) {
     this.#options = options;
+    this.#holders = options.holders ?? new FrozenHolders(options);
   }
 
   async open(): Promise<void> {
@@ -62,7 +67,7 @@ export class PostgresWriter implements IngestionWriter {
     const { url, statementTimeoutMs, log } = this.#options;
     const client = new Client({
       ...connectionOptions(url),
-      application_name: "chowhound-store",
+      application_name: WRITER_NAME,
       statement_timeout: statementTimeoutMs,
       // A server that can't even cancel a statement in time is gone.
       query_timeout: statementTimeoutMs + 5_000,
@@ -80,7 +85,7 @@ export class PostgresWriter implements IngestionWriter {
       await client.connect();
       if (this.#session !== undefined) await terminateSession(client, this.#session);
       this.#session = await readSession(client);
-      await migrate(client, log);
+      await this.#holders.watch(this.#session, () => migrate(client, log));
       await client.query(PREPARE_CONNECTION);
     } catch (error) {
       await this.close();
@@ -110,10 +115,14 @@ export class PostgresWriter implements IngestionWriter {
   async #writeOnce(batches: readonly RecordBatch[]): Promise<WriteResult> {
     const client = this.#client;
     const rows = this.#rows;
-    if (client === undefined || rows === undefined) throw new Error("not connected to PostgreSQL");
+    const session = this.#session;
+    if (client === undefined || rows === undefined || session === undefined)
+      throw new Error("not connected to PostgreSQL");
     try {
-      await client.query(BEGIN_BOOKING);
-      const outcomes = await this.#transact(client, rows, batches);
+      const outcomes = await this.#holders.watch(session, async () => {
+        await client.query(BEGIN_BOOKING);
+        return this.#transact(client, rows, batches);
+      });
       const startedMs = performance.now();
       const generation = await commit(client);
       return {

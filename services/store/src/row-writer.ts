@@ -39,6 +39,9 @@ export const PREPARE_CONNECTION = `
 const COPY_INCOMING = `copy incoming (n, ${LIST}) from stdin (format binary)`;
 const COPY_NEW = `copy records (${LIST}) from stdin (format binary)`;
 
+/** PostgreSQL tells how far a COPY has come after each piece: frozen-holders.ts sees that it gets on. */
+const COPY_PIECE_BYTES = 256 * 1024;
+
 const UPSERT = {
   name: "upsert",
   text: `
@@ -168,7 +171,10 @@ export class RowWriter {
   ): Promise<void> {
     const isNumbered = statement === COPY_INCOMING;
     const stream = this.#client.query(copyFrom(statement));
-    stream.end(this.#copyData.of(this.#fields, records, COLUMNS.length, { isNumbered }));
+    const data = this.#copyData.of(this.#fields, records, COLUMNS.length, { isNumbered });
+    for (let at = 0; at < data.length; at += COPY_PIECE_BYTES)
+      stream.write(data.subarray(at, at + COPY_PIECE_BYTES));
+    stream.end();
     await finished(stream);
   }
 

@@ -11,13 +11,22 @@ export interface WholeColumns {
   pipelineOf: number[];
 }
 
-/** The columns as they were before dedup dropped records, of a batch that `decodeBatch` has checked. */
-export function wholeColumns(batch: RecordBatch): WholeColumns {
+/**
+ * The columns as they were before dedup dropped records, of a batch that `decodeBatch` has checked.
+ *
+ * @param options.unknownCall stands for the call of a record that older software has dropped without saying whose it was, where
+ *   the batch has several calls
+ */
+export function wholeColumns(
+  batch: RecordBatch,
+  { unknownCall = 0 }: { unknownCall?: number } = {},
+): WholeColumns {
   const count = batch.originals.length;
   if (batch.acceptedCount === count) return batch;
   const uuids = new Uint8Array(batch.acceptedCount * UUID_BYTES);
   const callOf: number[] = [];
   const pipelineOf: number[] = [];
+  const anyCall = batch.calls.length > 1 ? unknownCall : 0;
   let kept = 0;
   let dropped = 0;
   for (let place = 0; place < batch.acceptedCount; place++) {
@@ -29,7 +38,7 @@ export function wholeColumns(batch: RecordBatch): WholeColumns {
     } else {
       const at = dropped * UUID_BYTES;
       uuids.set(batch.droppedUuids.subarray(at, at + UUID_BYTES), place * UUID_BYTES);
-      callOf.push(batch.droppedCallOf[dropped] ?? 0);
+      callOf.push(batch.droppedCallOf[dropped] ?? anyCall);
       pipelineOf.push(batch.droppedPipelineOf[dropped] ?? 0);
       dropped++;
     }

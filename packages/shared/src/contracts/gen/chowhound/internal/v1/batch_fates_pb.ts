@@ -43,7 +43,7 @@ export type BatchFates = Message<"chowhound.internal.v1.BatchFates"> & {
   calls: FateCall[];
 
   /**
-   * Column: the index in calls of each record's call. Empty: there is one.
+   * Column: the index in calls of each record's call; the number of calls where it is not known. Empty: there is one.
    *
    * @generated from field: repeated uint32 call_of = 4;
    */
