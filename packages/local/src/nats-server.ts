@@ -102,6 +102,9 @@ export function renderConfig(
     max_payload: maxPayloadBytes,
     // What the server may hold for one connection before it cuts it off: room for a fetch of large messages.
     max_pending: Math.max(64 << 20, 16 * maxPayloadBytes),
+    // A client that is gone without a goodbye is given up within half a minute: until then it gets questions meant for any.
+    ping_interval: "10s",
+    ping_max: 2,
     jetstream: {
       store_dir: join(options.dataDir, "jetstream"),
       ...(maxFileStoreBytes !== undefined && { max_file_store: maxFileStoreBytes }),

@@ -179,6 +179,15 @@ describe.each(DOORS)("QueryService over %s", (_, makeTransport) => {
 });
 
 describe("QueryService", () => {
+  it("asks once more where no answer comes: the store that was asked may be gone without NATS knowing", async () => {
+    let left = 1;
+    const asked = await playStore(() => (left-- > 0 ? undefined : found("late")));
+    const client = createClient(QueryService, DOORS[0]![1]());
+    expect((await client.getRecord(BY_UUID, as(test.acmeKey))).record?.record?.data).toBe("late");
+    expect(asked).toHaveLength(2);
+    expect(asked[1]).toEqual(asked[0]);
+  });
+
   it("has a bound for each tenant, which the others don't feel", async () => {
     const client = createClient(QueryService, DOORS[0]![1]());
     const held: (() => void)[] = [];

@@ -14,7 +14,7 @@ import {
 } from "@chowhound/shared/contracts/chowhound/v1/query_service";
 import { CallError } from "@chowhound/shared/errors/call-error";
 import { CALL_ERRORS, type CallErrorReason } from "@chowhound/shared/errors/reasons";
-import { errors, type NatsConnection } from "@nats-io/transport-node";
+import { errors, type Msg, type NatsConnection } from "@nats-io/transport-node";
 import type { DoorCall, DoorService } from "./door-service.ts";
 import { InFlightBytes } from "./in-flight-bytes.ts";
 import type { Serve } from "./serve-call.ts";
@@ -35,6 +35,9 @@ const MAX_WAITING = 64;
 const MAX_WAITING_OF_TENANT = 8;
 /** Longer than a store lets a query wait, connect and run. */
 const ANSWER_TIMEOUT_MS = 12_000;
+/** A question without an answer is put once more, perhaps to another store: the first may be gone without NATS knowing yet. */
+const ASK_AGAIN_MS = 2_500;
+const MAX_ASKS = 3;
 const RETRY_MS = 1_000;
 /** Failures that may be over at the next try. */
 const TRANSIENT = new Set<CallErrorReason>(["too_many_queries", "store_unavailable"]);
@@ -84,11 +87,31 @@ async function ask(query: Query, { connection, subject }: QueryServiceDependenci
       retryDelayMs: RETRY_MS,
     });
   const encoded = toBinary(QuerySchema, query);
-  const { data } = await nc.request(subject, encoded, { timeout: ANSWER_TIMEOUT_MS }).catch((cause) => {
+  const { data } = await requestPersistently(nc, subject, encoded).catch((cause) => {
     const why = isNoResponders(cause) ? "no store is running" : "the store did not answer in time";
     throw new CallError("store_unavailable", `${why}; try again later`, { retryDelayMs: RETRY_MS, cause });
   });
   return fromBinary(QueryAnswerSchema, data);
+}
+
+/** The first answer to a question that changes nothing. Rejects as the first request does. */
+async function requestPersistently(nc: NatsConnection, subject: string, question: Uint8Array): Promise<Msg> {
+  const deadlineMs = performance.now() + ANSWER_TIMEOUT_MS;
+  const request = (): Promise<Msg> =>
+    nc.request(subject, question, { timeout: deadlineMs - performance.now() });
+  let again: NodeJS.Timeout | undefined;
+  const laterAnswer = new Promise<Msg>((resolve) => {
+    let asks = 1;
+    again = setInterval(() => {
+      request().then(resolve, () => {});
+      if (++asks === MAX_ASKS) clearInterval(again);
+    }, ASK_AGAIN_MS);
+  });
+  try {
+    return await Promise.race([request(), laterAnswer]);
+  } finally {
+    clearInterval(again);
+  }
 }
 
 function isNoResponders(error: unknown): boolean {
