@@ -25,6 +25,8 @@ export interface LoadOptions {
 export interface Load {
   /** Waits until so many more records than now are accepted: whatever ailed the door has passed. */
   untilAccepted(more: number): Promise<void>;
+  /** Has all that was begun so far sent once more, in the same calls and streams, by the same producers, as fast as they can. */
+  sendAgain(): Promise<void>;
   /** Lets every producer bring what it has begun to its end. Rejects with the first producer's failure. */
   finish(): Promise<void>;
 }
@@ -33,13 +35,17 @@ export interface Load {
 export function startLoad(mesh: FaultMesh, options: LoadOptions): Load {
   const { producers = 3, keys = 40, callRecords = 25, pauseMs = 40 } = options;
   let isOver = false;
-  const produce = async (number: number): Promise<void> => {
+  const produce = async (
+    number: number,
+    restMs: number,
+    goesOn: (turn: number) => boolean,
+  ): Promise<void> => {
     const random = createRandom(options.seed * 31 + number);
     const producer = mesh.producers[number % mesh.producers.length]!;
     const plan = planRecords({ ...options, name: `${options.name}-${number}`, keys, random });
     const batch = (): KnownRecord[] => Array.from({ length: callRecords }, () => plan.next().value);
-    while (!isOver) {
-      await sleep(pauseMs);
+    for (let turn = 0; goesOn(turn); turn++) {
+      await sleep(restMs);
       if (random.chance(0.2)) {
         const batches = Array.from({ length: 4 }, batch);
         await producer.stream(batches, random.chance(0.5) ? 1 + random.below(3) : undefined);
@@ -50,7 +56,17 @@ export function startLoad(mesh: FaultMesh, options: LoadOptions): Load {
       }
     }
   };
-  const running = Promise.all(Array.from({ length: producers }, (_, number) => produce(number)));
+  const numbers = Array.from({ length: producers }, (_, number) => number);
+  const begun = numbers.map(() => 0);
+  const running = Promise.all(
+    numbers.map((number) =>
+      produce(number, pauseMs, (turn) => {
+        if (isOver) return false;
+        begun[number] = turn + 1;
+        return true;
+      }),
+    ),
+  );
   const failed = running.then(() => {});
   failed.catch(() => {});
 
@@ -63,6 +79,10 @@ export function startLoad(mesh: FaultMesh, options: LoadOptions): Load {
         progress: async () => ledger.accepted,
       });
       await Promise.race([enough, failed]);
+    },
+    async sendAgain() {
+      const turns = [...begun];
+      await Promise.all(numbers.map((number) => produce(number, 0, (turn) => turn < turns[number]!)));
     },
     async finish() {
       isOver = true;
