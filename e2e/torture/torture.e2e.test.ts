@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { removePostgresData } from "@chowhound/local/postgres";
 import { describe, expect, inject, it } from "vitest";
+import { natsServerNames } from "../faults/harness/fault-mesh.ts";
 import type { FaultKind, PlannedFault } from "./fault-kind.ts";
 import { FAULT_KINDS, SABOTAGE_KINDS } from "./fault-kinds.ts";
 import { planRound } from "./plan.ts";
@@ -70,6 +71,8 @@ describe("a torture", () => {
 function seedWith(names: readonly string[]): number {
   const kinds = choose(SABOTAGE_KINDS, names);
   const playedBy = (seed: number): string[] =>
-    planRound(seed, 1, kinds).faults.map(({ fault }: { fault: PlannedFault }) => fault.kind);
+    planRound(seed, 1, kinds, natsServerNames(1)).faults.map(
+      ({ fault }: { fault: PlannedFault }) => fault.kind,
+    );
   for (let seed = 1; ; seed++) if (names.every((name) => playedBy(seed).includes(name))) return seed;
 }

@@ -23,6 +23,7 @@ export interface LoadOptions {
 
 /** Producers at work. */
 export interface Load {
+  readonly name: string;
   /** Waits until so many more records than now are accepted: whatever ailed the door has passed. */
   untilAccepted(more: number): Promise<void>;
   /** Has all that was begun so far sent once more, in the same calls and streams, by the same producers, as fast as they can. */
@@ -71,6 +72,7 @@ export function startLoad(mesh: FaultMesh, options: LoadOptions): Load {
   failed.catch(() => {});
 
   return {
+    name: options.name,
     async untilAccepted(more) {
       const { ledger } = mesh;
       const goal = ledger.accepted + more;

@@ -42,7 +42,7 @@ export interface MeshOptions {
    * something in between. Asked before the process starts.
    */
   route?: (process: string, server: string, port: number) => number;
-  /** The root of the checkout that a service process runs from, if not this one: for tests of old software beside new. */
+  /** The root of the checkout that a service process runs from, if not this one; asked for at each start. For tests of old software beside new. */
   software?: (process: string) => string | undefined;
   /** False: waits for no disk. For tests that kill processes but not the machine. */
   durable?: boolean;
@@ -180,7 +180,7 @@ export async function createMeshParts(options: MeshOptions): Promise<{
         ...options.env?.[service],
       });
       services.push(
-        createMeshService({ service, name, root: options.software?.(name), ports, dataDir, env, log }),
+        createMeshService({ service, name, root: () => options.software?.(name), ports, dataDir, env, log }),
       );
     }
   }

@@ -16,15 +16,15 @@ const readyTimeoutMs = 60_000;
 export function createMeshService(options: {
   service: ServiceName;
   name: string;
-  /** The checkout that it runs from; this one by default. */
-  root?: string | undefined;
+  /** The checkout that it runs from, undefined: this one; asked for at each start. */
+  root: () => string | undefined;
   ports: Readonly<Record<string, number>> & { admin: number };
   dataDir: string;
   /** Its settings; asked for at each start. */
   env: () => Readonly<Record<string, string>>;
   log: (line: string) => void;
 }): MeshProcess {
-  const { service, name, root = repositoryRoot, ports, dataDir } = options;
+  const { service, name, ports, dataDir } = options;
   const logFile = join(dataDir, "logs", `${name}.log`);
   return new MeshProcess({
     name,
@@ -36,7 +36,7 @@ export function createMeshService(options: {
         return await startServerChild({
           what: name,
           command: findNode(),
-          args: [join(root, "services", service, "src", "main.ts")],
+          args: [join(options.root() ?? repositoryRoot, "services", service, "src", "main.ts")],
           spawn: {
             cwd: dataDir,
             env: {

@@ -1,0 +1,79 @@
+import assert from "node:assert/strict";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { FaultMesh } from "../faults/harness/fault-mesh.ts";
+import { waitUntil } from "../faults/harness/patience.ts";
+import { auditToItsEnd, writeOffMissing } from "../faults/harness/write-off.ts";
+import { type FaultKind, lasting, type Stage } from "./fault-kind.ts";
+import { sendOwners } from "./owners.ts";
+import { untilDone } from "./until-done.ts";
+
+/** The database loses what it had, while batches are on their way and dedup keeps its index; then all is sent again. */
+
+/** Batches that are booked and lost: of so many some are acknowledged, and don't come again by themselves. */
+const LOST_BATCHES = 20;
+
+export const restoreDatabase: FaultKind = (kind, random) => {
+  const laterMs = lasting(random);
+  return {
+    kind,
+    what: `${kind} to a backup that is ${laterMs} ms old`,
+    uses: ["postgres", "books"],
+    async play(stage) {
+      const { mesh, database, rest } = stage;
+      await database.backUp();
+      const booked = await countBooked(mesh);
+      await Promise.all([
+        sleep(laterMs),
+        waitUntil("batches are booked that the backup doesn't have", {
+          isDone: async () => (await countBooked(mesh)) >= booked + LOST_BATCHES,
+          progress: () => countBooked(mesh),
+          pollMs: 200,
+        }),
+      ]);
+      await database.restore();
+      mesh.ledger.setBack(rest.owed, { inDoubt: rest.owed });
+      await sendAllAgain(stage);
+      await writeOff(stage, rest.lastNumber);
+    },
+  };
+};
+
+export const wipeDatabase: FaultKind = (kind) => ({
+  kind,
+  what: kind,
+  // A replay that is on its way would bring letters of which the ledger knows nothing any more.
+  uses: ["postgres", "books", "letters"],
+  forgetsOwners: true,
+  async play(stage) {
+    const { mesh, database, rest } = stage;
+    const { findings } = await auditToItsEnd(mesh);
+    assert.equal(findings.length, 0, "the books were not closed before the database was wiped");
+    await database.wipe();
+    mesh.ledger.setBack(rest.nothing, { inDoubt: rest.owed });
+    await sendOwners(mesh);
+    await sendAllAgain(stage);
+    await writeOff(stage, 0);
+  },
+});
+
+/** All that producers have sent since everything was known to be booked: what is older is in the backup, or nobody has it any more. */
+async function sendAllAgain({ rest, note }: Stage): Promise<void> {
+  note(`all is sent again: ${rest.loads.map(({ name }) => name).join(", ")}`);
+  await Promise.all(rest.loads.map((load) => load.sendAgain()));
+  note("all was sent again");
+}
+
+/** The audit must miss something, and nothing that was booked before. */
+async function writeOff({ mesh, note }: Stage, after: number): Promise<void> {
+  const missing = await writeOffMissing(mesh);
+  note(`the audit missed ${missing.map(({ first, last }) => `${first} to ${last}`).join(", ")}`);
+  assert.ok(missing.length > 0, "the audit misses nothing of a database that was set back");
+  const early = missing.filter(({ first }) => first <= after);
+  assert.deepEqual(early, [], `numbers up to ${after} were booked before the backup`);
+}
+
+function countBooked(mesh: FaultMesh): Promise<number> {
+  return untilDone("the books are read", () =>
+    mesh.withBooks(async (books) => (await books.read()).invoices),
+  );
+}
