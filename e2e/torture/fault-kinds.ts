@@ -249,4 +249,5 @@ export const SABOTAGE_KINDS: ReadonlyMap<string, FaultKind> = new Map<string, Fa
   ["delete-a-row", sabotage.deleteRow],
   ["revert-a-row", sabotage.revertRow],
   ["lose-a-message", sabotage.loseMessage],
+  ["restore-in-silence", sabotage.restoreInSilence],
 ]);

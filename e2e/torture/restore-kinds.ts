@@ -19,24 +19,29 @@ export const restoreDatabase: FaultKind = (kind, random) => {
     what: `${kind} to a backup that is ${laterMs} ms old`,
     uses: ["postgres", "books"],
     async play(stage) {
-      const { mesh, database, rest } = stage;
-      await database.backUp();
-      const booked = await countBooked(mesh);
-      await Promise.all([
-        sleep(laterMs),
-        waitUntil("batches are booked that the backup doesn't have", {
-          isDone: async () => (await countBooked(mesh)) >= booked + LOST_BATCHES,
-          progress: () => countBooked(mesh),
-          pollMs: 200,
-        }),
-      ]);
-      await database.restore();
+      const { mesh, rest } = stage;
+      await backUpAndRestore(stage, laterMs);
       mesh.ledger.setBack(rest.owed, { inDoubt: rest.owed });
       await sendAllAgain(stage);
       await writeOff(stage, rest.lastNumber);
     },
   };
 };
+
+/** The database is as it was that long ago, and nobody is told. */
+export async function backUpAndRestore({ mesh, database }: Stage, laterMs: number): Promise<void> {
+  await database.backUp();
+  const booked = await countBooked(mesh);
+  await Promise.all([
+    sleep(laterMs),
+    waitUntil("batches are booked that the backup doesn't have", {
+      isDone: async () => (await countBooked(mesh)) >= booked + LOST_BATCHES,
+      progress: () => countBooked(mesh),
+      pollMs: 200,
+    }),
+  ]);
+  await database.restore();
+}
 
 export const wipeDatabase: FaultKind = (kind) => ({
   kind,

@@ -26,7 +26,10 @@ export interface Load {
   readonly name: string;
   /** Waits until so many more records than now are accepted: whatever ailed the door has passed. */
   untilAccepted(more: number): Promise<void>;
-  /** Has all that was begun so far sent once more, in the same calls and streams, by the same producers, as fast as they can. */
+  /**
+   * Has all that was begun so far sent once more, in the same calls and streams, by the same producers, as fast as they can. They
+   * begin nothing new meanwhile.
+   */
   sendAgain(): Promise<void>;
   /** Lets every producer bring what it has begun to its end. Rejects with the first producer's failure. */
   finish(): Promise<void>;
@@ -38,7 +41,7 @@ export function startLoad(mesh: FaultMesh, options: LoadOptions): Load {
   let isOver = false;
   const produce = async (
     number: number,
-    restMs: number,
+    rest: () => Promise<unknown>,
     goesOn: (turn: number) => boolean,
   ): Promise<void> => {
     const random = createRandom(options.seed * 31 + number);
@@ -46,7 +49,7 @@ export function startLoad(mesh: FaultMesh, options: LoadOptions): Load {
     const plan = planRecords({ ...options, name: `${options.name}-${number}`, keys, random });
     const batch = (): KnownRecord[] => Array.from({ length: callRecords }, () => plan.next().value);
     for (let turn = 0; goesOn(turn); turn++) {
-      await sleep(restMs);
+      await rest();
       if (random.chance(0.2)) {
         const batches = Array.from({ length: 4 }, batch);
         await producer.stream(batches, random.chance(0.5) ? 1 + random.below(3) : undefined);
@@ -58,14 +61,19 @@ export function startLoad(mesh: FaultMesh, options: LoadOptions): Load {
     }
   };
   const numbers = Array.from({ length: producers }, (_, number) => number);
+  let sendingAgain: Promise<unknown> = Promise.resolve();
   const begun = numbers.map(() => 0);
   const running = Promise.all(
     numbers.map((number) =>
-      produce(number, pauseMs, (turn) => {
-        if (isOver) return false;
-        begun[number] = turn + 1;
-        return true;
-      }),
+      produce(
+        number,
+        () => Promise.all([sleep(pauseMs), sendingAgain]),
+        (turn) => {
+          if (isOver) return false;
+          begun[number] = turn + 1;
+          return true;
+        },
+      ),
     ),
   );
   const failed = running.then(() => {});
@@ -84,7 +92,16 @@ export function startLoad(mesh: FaultMesh, options: LoadOptions): Load {
     },
     async sendAgain() {
       const turns = [...begun];
-      await Promise.all(numbers.map((number) => produce(number, 0, (turn) => turn < turns[number]!)));
+      sendingAgain = Promise.all(
+        numbers.map((number) =>
+          produce(
+            number,
+            async () => {},
+            (turn) => turn < turns[number]!,
+          ),
+        ),
+      );
+      await sendingAgain;
     },
     async finish() {
       isOver = true;

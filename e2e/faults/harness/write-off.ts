@@ -54,6 +54,7 @@ export async function writeOffMissing(mesh: FaultMesh): Promise<MissingNumbers[]
         await calls.writeOff({ epoch, firstNumber, lastNumber, ...by });
         all.push({ first: firstNumber, last: lastNumber });
       }
+      return all;
     } catch {
       // The store may be away just now: the next audit tells what is left.
       await sleep(RETRY_MS);
