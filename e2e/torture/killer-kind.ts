@@ -12,10 +12,11 @@ import { applyPipeline, untilInForce } from "../faults/harness/pipelines.ts";
 import type { FaultKind, Stage } from "./fault-kind.ts";
 
 /** What an enricher may have; it is far more than the loads need. */
-export const ENRICHER_HEAP_MIB = 400;
-const PAGES = 1_700;
+export const ENRICHER_HEAP_MIB = 320;
+/** As many as an expression takes. */
+const PAGES = 1_000;
 /** Joined to itself so many times it is more than that, and less than the longest string there can be. */
-const HEAVY_BYTES = 300_000;
+const HEAVY_BYTES = 400_000;
 const ENRICHERS = ["enricher", "enricher-2"];
 const NEIGHBOURS = 100;
 /** Three that find a suspect, and what a process that starts has before it is ready. */
