@@ -53,7 +53,7 @@ export function watchProcesses(mesh: FaultMesh): ProcessWatch {
     while (!isOver) {
       for (const { name, pid } of mesh.processes) {
         // PostgreSQL is many processes that share their memory: no one number.
-        if (pid === undefined || name === "postgres") continue;
+        if (pid === undefined || name === "postgres" || crashing.has(name)) continue;
         const bytes = await readRss(pid);
         maxRss.set(name, Math.max(bytes, maxRss.get(name) ?? 0));
       }
