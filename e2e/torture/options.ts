@@ -21,6 +21,8 @@ export class UsageError extends Error {
   override readonly name = "UsageError";
 }
 
+const HELP_WIDTH = 120;
+
 export const help = `Tortures a mesh of real processes (two of each service): round after round a mix of load and of one to three faults, at moments and
 on victims that the seed decides. Every few rounds all comes to rest and is judged: the audit, each row and dead letter
 against what the producers know, memory and logs. After 24 rounds the next mesh is tortured: one has one NATS server, the next one
@@ -39,7 +41,8 @@ a cluster of three, with three copies of each stream.
 
 A seed gives the same loads, faults and moments again. What happens is not the same to the bit: real processes meet them in real time.
 
-Faults: ${wrap([...FAULT_KINDS.keys()])}
+${wrap([...FAULT_KINDS.keys()])}
+The last two take a cluster.
 To see that the judge finds something, there is also: ${[...SABOTAGE_KINDS.keys()].join(", ")}
 
 Exit codes: 0 nothing was found; 1 something was, and logs and data are kept; 2 the command line is wrong.
@@ -117,7 +120,13 @@ function selectKinds(names: string): ReadonlyMap<string, FaultKind> {
   );
 }
 
+/** Lines that fit a terminal. */
 function wrap(names: readonly string[]): string {
-  const half = Math.ceil(names.length / 2);
-  return [names.slice(0, half), names.slice(half)].map((part) => part.join(", ")).join(",\n  ");
+  const lines = ["Faults:"];
+  for (const name of names.map((each, i) => (i < names.length - 1 ? `${each},` : each))) {
+    const line = `${lines.at(-1)} ${name}`;
+    if (line.length <= HELP_WIDTH) lines[lines.length - 1] = line;
+    else lines.push(`  ${name}`);
+  }
+  return lines.join("\n");
 }
