@@ -22,7 +22,7 @@ export const restoreDatabase: FaultKind = (kind, random) => {
       const { mesh, rest } = stage;
       await backUpAndRestore(stage, laterMs);
       mesh.ledger.setBack(rest.owed, { inDoubt: rest.owed });
-      await Promise.all([sendAllAgain(stage), writeOff(stage, rest.lastNumber)]);
+      await makeUp(stage, rest.lastNumber);
     },
   };
 };
@@ -55,24 +55,29 @@ export const wipeDatabase: FaultKind = (kind) => ({
     await database.wipe();
     mesh.ledger.setBack(rest.nothing, { inDoubt: rest.owed });
     await sendOwners(mesh);
-    await Promise.all([sendAllAgain(stage), writeOff(stage, 0)]);
+    await makeUp(stage, 0);
   },
 });
 
-/** All that producers have sent since everything was known to be booked: what is older is in the backup, or nobody has it any more. */
-async function sendAllAgain({ rest, note }: Stage): Promise<void> {
-  note(`all is sent again: ${rest.loads.map(({ name }) => name).join(", ")}`);
-  await Promise.all(rest.loads.map((load) => load.sendAgain()));
-  note("all was sent again");
-}
-
-/** The audit must miss something, and nothing that was booked before. */
-async function writeOff({ mesh, note }: Stage, after: number): Promise<void> {
-  const missing = await writeOffMissing(mesh);
-  note(`the audit missed ${missing.map(({ first, last }) => `${first} to ${last}`).join(", ")}`);
-  assert.ok(missing.length > 0, "the audit misses nothing of a database that was set back");
-  const early = missing.filter(({ first }) => first <= after);
-  assert.deepEqual(early, [], `numbers up to ${after} were booked before the backup`);
+/**
+ * All is sent again that producers have sent since everything was known to be booked: what is older is in the backup, or nobody has
+ * it any more. Then the audit must miss something, and nothing of what was booked by `after`; it is written off. Producers begin nothing
+ * new meanwhile: each number that is written off waits until all that is under way is booked.
+ */
+async function makeUp({ mesh, rest, note }: Stage, after: number): Promise<void> {
+  const { loads } = rest;
+  const catchUp = async (): Promise<void> => {
+    note(`all is sent again: ${loads.map(({ name }) => name).join(", ")}`);
+    await Promise.all(loads.map((load) => load.sendAgain()));
+    note("all was sent again");
+    const missing = await writeOffMissing(mesh);
+    const count = missing.reduce((sum, { first, last }) => sum + last - first + 1n, 0n);
+    note(`the audit missed ${count} numbers, ${missing[0]?.first} to ${missing.at(-1)?.last}`);
+    assert.ok(missing.length > 0, "the audit misses nothing of a database that was set back");
+    const early = missing.filter(({ first }) => first <= after);
+    assert.deepEqual(early, [], `numbers up to ${after} were booked before the backup`);
+  };
+  await loads.reduceRight((action, load) => () => load.whileResting(action), catchUp)();
 }
 
 function countBooked(mesh: FaultMesh): Promise<number> {

@@ -26,11 +26,10 @@ export interface Load {
   readonly name: string;
   /** Waits until so many more records than now are accepted: whatever ailed the door has passed. */
   untilAccepted(more: number): Promise<void>;
-  /**
-   * Has all that was begun so far sent once more, in the same calls and streams, by the same producers, as fast as they can. They
-   * begin nothing new meanwhile.
-   */
+  /** Has all that was begun so far sent once more, in the same calls and streams, by the same producers, as fast as they can. */
   sendAgain(): Promise<void>;
+  /** They begin nothing new while it lasts. */
+  whileResting<T>(action: () => Promise<T>): Promise<T>;
   /** Lets every producer bring what it has begun to its end. Rejects with the first producer's failure. */
   finish(): Promise<void>;
 }
@@ -61,13 +60,13 @@ export function startLoad(mesh: FaultMesh, options: LoadOptions): Load {
     }
   };
   const numbers = Array.from({ length: producers }, (_, number) => number);
-  let sendingAgain: Promise<unknown> = Promise.resolve();
+  let resting: Promise<unknown> = Promise.resolve();
   const begun = numbers.map(() => 0);
   const running = Promise.all(
     numbers.map((number) =>
       produce(
         number,
-        () => Promise.all([sleep(pauseMs), sendingAgain]),
+        () => Promise.all([sleep(pauseMs), resting]),
         (turn) => {
           if (isOver) return false;
           begun[number] = turn + 1;
@@ -92,7 +91,7 @@ export function startLoad(mesh: FaultMesh, options: LoadOptions): Load {
     },
     async sendAgain() {
       const turns = [...begun];
-      sendingAgain = Promise.all(
+      await Promise.all(
         numbers.map((number) =>
           produce(
             number,
@@ -101,7 +100,11 @@ export function startLoad(mesh: FaultMesh, options: LoadOptions): Load {
           ),
         ),
       );
-      await sendingAgain;
+    },
+    async whileResting(action) {
+      const acting = action();
+      resting = acting.catch(() => {});
+      return await acting;
     },
     async finish() {
       isOver = true;
