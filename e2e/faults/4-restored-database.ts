@@ -1,7 +1,7 @@
 import { untilDrained } from "./harness/judge.ts";
 import type { Scenario } from "./harness/scenario.ts";
 import { createSentCalls } from "./harness/sent-calls.ts";
-import { writeOffMissing } from "./harness/write-off-missing.ts";
+import { writeOffMissing } from "./harness/write-off.ts";
 
 export const scenario: Scenario = {
   title:

@@ -2,40 +2,38 @@ import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
 import { auditTruthfully } from "./harness/audits.ts";
 import type { LedgerSnapshot } from "./harness/ledger.ts";
+import type { Load } from "./harness/load.ts";
 import type { Scenario } from "./harness/scenario.ts";
-import { writeOffMissing } from "./harness/write-off-missing.ts";
+import { writeOffMissing } from "./harness/write-off.ts";
 
 export const scenario: Scenario = {
   title:
     "the database is set back to an older backup, then wiped, while producers go on and dedup keeps its index; what had a receipt is sent again",
   mesh: {},
-  async run({ mesh, database, underLoad, recovered, note }) {
-    const { ledger, producers } = mesh;
+  async run({ mesh, database, underLoad, recovered }) {
+    const { ledger } = mesh;
     const nothing = ledger.snapshot();
-    const sent = ledger.remember();
     /**
-     * The database is as it was then: of what came since nobody knows what is still on its way. Producers that keep what they have
-     * sent send all of that again, in its order, beside the new records.
+     * The database is as it was then: of what came since nobody knows what is still on its way. All is sent again, in its order, beside
+     * the new records.
      */
     const setBack = async (
+      load: Load,
       snapshot: LedgerSnapshot,
-      { already = 0, newOnesFirstMs = 0 } = {},
+      { newOnesFirstMs = 0 } = {},
     ): Promise<void> => {
-      ledger.setBackUnderLoad(snapshot);
-      const calls = [...sent].slice(already);
+      ledger.setBack(snapshot, { inDoubt: snapshot });
       await sleep(newOnesFirstMs);
-      for (const [records, tenant] of calls)
-        await producers.find((producer) => producer.tenant === tenant)!.send(records);
-      note(`${calls.length} calls were sent again`);
+      await load.sendAgain();
       await writeOffMissing(mesh);
       await recovered();
+      await load.untilAccepted(1_000);
     };
 
     await underLoad(
       async (load) => {
         await load.untilAccepted(1_000);
         const backedUp = ledger.snapshot();
-        const already = sent.size;
         // All of that is booked, then, and will be in the backup; of what comes meanwhile some is.
         assert.equal(await auditTruthfully(mesh), "closed");
         await database.backUp();
@@ -43,16 +41,13 @@ export const scenario: Scenario = {
         await recovered();
 
         await database.restore();
-        await setBack(backedUp, { already });
-        await load.untilAccepted(1_000);
+        await setBack(load, backedUp);
 
         await database.restore();
-        await setBack(backedUp, { already, newOnesFirstMs: 2_000 });
-        await load.untilAccepted(1_000);
+        await setBack(load, backedUp, { newOnesFirstMs: 2_000 });
 
         await database.wipe();
-        await setBack(nothing);
-        await load.untilAccepted(1_000);
+        await setBack(load, nothing);
       },
       // Many keys, so that few are written again by new records.
       { pauseMs: 150, keys: 500 },

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
-import { type KnownRecord, knownRecord, padded } from "./harness/known-records.ts";
+import { countKillers, KILLER_SOURCE, KILLING_STEPS, supervise, withPages } from "./harness/killer-record.ts";
+import { knownRecord } from "./harness/known-records.ts";
 import { waitUntil } from "./harness/patience.ts";
 import { applyPipeline } from "./harness/pipelines.ts";
 import type { Scenario } from "./harness/scenario.ts";
 
-const SOURCE = { sourceType: "album", sourceId: "shelf" };
 const NEIGHBOURS = 200;
 /** Nothing else of the enricher's memory is to run short. */
 const GENTLE = { producers: 2, pauseMs: 200 };
@@ -17,62 +17,33 @@ export const scenario: Scenario = {
   mesh: { env: { enricher: { NODE_OPTIONS: "--max-old-space-size=160" } } },
   async run({ mesh, faults, fault, note, underLoad, recovered, isFull }) {
     await applyPipeline(mesh, {
-      sourceType: SOURCE.sourceType,
-      steps: [`- map: { attributes.size: 'string(size(metadata.pages.map(page, data).join("")))' }`],
+      sourceType: KILLER_SOURCE.sourceType,
+      steps: KILLING_STEPS,
     });
-    let crashes = 0;
-    let restarting = Promise.resolve();
-    /** What a supervisor does. It may get the batch again before it is ready. */
-    const keepStarting = async (): Promise<void> => {
-      try {
-        await faults.start("enricher");
-      } catch {
-        crashes++;
-        fault("the enricher ended while it started");
-        await keepStarting();
-      }
-    };
-    mesh.process("enricher").onUnexpectedExit(({ exit }) => {
-      crashes++;
-      fault(`the enricher ended: ${exit.signal ?? exit.code}`);
-      restarting = restarting.then(keepStarting);
-    });
-    const withPages = (record: KnownRecord, pages: number, padBytes = 0): KnownRecord => ({
-      ...record,
-      init: {
-        ...record.init,
-        data: padded(record.init.data!, padBytes),
-        metadata: { version: record.version, pages: Array(pages).fill(0) },
-      },
-    });
-    const countLetters = () =>
-      mesh.withBooks(
-        async ({ query }) =>
-          (await query("select from dead_letters where reason = 'kills_process' and stage = 'enricher'"))
-            .length,
-      );
+    const supervisor = supervise(mesh, faults, ["enricher"], fault);
 
     for (const killers of isFull ? [1, 2] : [1]) {
-      const before = { crashes, letters: await countLetters() };
+      const before = { crashes: supervisor.crashes, letters: await countKillers(mesh) };
       await underLoad(async () => {
         const records = Array.from({ length: NEIGHBOURS }, (_, i) =>
-          withPages(knownRecord({ ...SOURCE, dataId: `page-${i}` }, killers), 3),
+          withPages(knownRecord({ ...KILLER_SOURCE, dataId: `page-${i}` }, killers), 3),
         );
         for (let killer = 0; killer < killers; killer++) {
-          const place = { ...SOURCE, dataId: `tome-${killers}-${killer}` };
+          const place = { ...KILLER_SOURCE, dataId: `tome-${killers}-${killer}` };
           records.splice(70 * (killer + 1), 0, withPages(knownRecord(place, 1, "dies"), 1_000, HEAVY_BYTES));
         }
         await mesh.producers[0]!.send(records);
         await waitUntil("what kills is a dead letter", {
-          isDone: async () => (await countLetters()) === before.letters + killers,
-          progress: async () => crashes,
+          isDone: async () => (await countKillers(mesh)) === before.letters + killers,
+          progress: async () => supervisor.crashes,
         });
         await recovered();
       }, GENTLE);
-      note(`${crashes - before.crashes} crashes until it was found`);
-      assert.ok(crashes > before.crashes, "nothing was killed");
-      assert.ok(crashes - before.crashes <= 5, "it was not contained");
+      const crashes = supervisor.crashes - before.crashes;
+      note(`${crashes} crashes until it was found`);
+      assert.ok(crashes > 0, "nothing was killed");
+      assert.ok(crashes <= 5, "it was not contained");
     }
-    await restarting;
+    await supervisor.stop();
   },
 };

@@ -1,19 +1,23 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { ServerName } from "../faults/harness/fault-mesh.ts";
+import type { NatsServerName, ServerName } from "../faults/harness/fault-mesh.ts";
 import type { Moment } from "../faults/harness/fault-proxy.ts";
 import * as moments from "../faults/harness/moments.ts";
+import * as cluster from "./cluster-kinds.ts";
 import * as database from "./database-kinds.ts";
 import { type FaultKind, lasting, type Stage } from "./fault-kind.ts";
+import { killerRecord } from "./killer-kind.ts";
 import * as operations from "./operation-kinds.ts";
+import * as restore from "./restore-kinds.ts";
+import { rollout } from "./rollout-kind.ts";
 import * as sabotage from "./sabotage-kinds.ts";
 
 /** Two of each service. */
 export const REPLICAS = { gateway: 2, enricher: 2, dedup: 2, store: 2 };
 const STAGES = ["enricher", "enricher-2", "dedup", "dedup-2", "store", "store-2"];
 const SERVICES = ["gateway", "gateway-2", ...STAGES];
-const SERVERS: readonly ServerName[] = ["nats", "postgres"];
+const servers = (natsServers: readonly NatsServerName[]): ServerName[] => [...natsServers, "postgres"];
 /** A replica that gets no work in this time comes to no boundary. */
 const BOUNDARY_PATIENCE_MS = 15_000;
 
@@ -33,19 +37,24 @@ const BOUNDARIES: readonly (readonly [service: string, moment: Moment])[] = [
   ["store", moments.beforeAcknowledging("unique")],
 ];
 
+/** Of a cluster one server at a time has a fault. */
+function isOneOf(process: string): string {
+  return process.replace(/^nats-\d$/, "nats");
+}
+
 /** A fault that befalls one process, from `begin` for a while. */
 function befalls(
-  processes: readonly string[],
+  processes: readonly string[] | typeof servers,
   begin: (stage: Stage, process: string) => unknown,
   end?: (stage: Stage, process: string) => unknown,
 ): FaultKind {
-  return (kind, random) => {
-    const process = random.pick(processes);
+  return (kind, random, natsServers) => {
+    const process = random.pick<string>(typeof processes === "function" ? processes(natsServers) : processes);
     const lastsMs = end === undefined ? 0 : lasting(random);
     return {
       kind,
       what: `${kind} ${process}${lastsMs === 0 ? "" : ` for ${lastsMs} ms`}`,
-      uses: [process],
+      uses: [isOneOf(process)],
       async play(stage) {
         await begin(stage, process);
         if (end === undefined) return;
@@ -61,9 +70,9 @@ function troubles(
   begin: (stage: Stage, process: string, server: ServerName) => unknown,
   end?: (stage: Stage, process: string, server: ServerName) => unknown,
 ): FaultKind {
-  return (kind, random) => {
+  return (kind, random, natsServers) => {
     const [process, server] = random.pick<readonly [string, ServerName]>([
-      ...SERVICES.map((service) => [service, "nats"] as const),
+      ...natsServers.flatMap((nats) => SERVICES.map((service) => [service, nats] as const)),
       ["store", "postgres"],
       ["store-2", "postgres"],
       ["producers", "gateway"],
@@ -125,13 +134,13 @@ async function killByPidFile(file: string): Promise<void> {
 }
 
 /** What a machine does that loses its power, but for its disk. */
-const killAll: FaultKind = (kind) => ({
+const killAll: FaultKind = (kind, _random, natsServers) => ({
   kind,
   what: kind,
-  uses: [...SERVERS, ...SERVICES],
+  uses: ["nats", "postgres", ...SERVICES],
   async play({ faults }) {
-    await Promise.all([...SERVICES, ...SERVERS].map((process) => faults.kill(process)));
-    await Promise.all(SERVERS.map((server) => faults.start(server)));
+    await Promise.all([...SERVICES, ...servers(natsServers)].map((process) => faults.kill(process)));
+    await Promise.all(servers(natsServers).map((server) => faults.start(server)));
     await Promise.all(SERVICES.map((service) => faults.start(service)));
   },
 });
@@ -168,12 +177,12 @@ export const FAULT_KINDS: ReadonlyMap<string, FaultKind> = new Map<string, Fault
       ({ faults }, each) => faults.resume(each),
     ),
   ],
-  ["kill-server", befalls(SERVERS, ({ faults }, server) => faults.crash(server))],
-  ["restart-server", befalls(SERVERS, ({ faults }, server) => faults.restart(server))],
+  ["kill-server", befalls(servers, ({ faults }, server) => faults.crash(server))],
+  ["restart-server", befalls(servers, ({ faults }, server) => faults.restart(server))],
   [
     "server-away",
     befalls(
-      SERVERS,
+      servers,
       ({ faults }, server) => faults.kill(server),
       ({ faults }, server) => faults.start(server),
     ),
@@ -181,7 +190,7 @@ export const FAULT_KINDS: ReadonlyMap<string, FaultKind> = new Map<string, Fault
   [
     "freeze-server",
     befalls(
-      SERVERS,
+      servers,
       ({ faults }, each) => faults.freeze(each),
       ({ faults }, each) => faults.thaw(each),
     ),
@@ -212,15 +221,33 @@ export const FAULT_KINDS: ReadonlyMap<string, FaultKind> = new Map<string, Fault
   ["old-index", operations.oldIndex],
   ["change-pipeline", operations.changePipeline],
   ["bad-pipeline", operations.badPipeline],
+  ["restore-database", restore.restoreDatabase],
+  ["wipe-database", restore.wipeDatabase],
+  ["killer-record", killerRecord],
+  ["rollout", rollout],
   ["replay", operations.replay],
   ["discard", operations.discard],
   ["compact", operations.compact],
   ["audit", operations.audit],
+  ["kill-leader", cluster.killLeader],
+  ["part-server", cluster.partServer],
 ]);
+
+/** What takes a cluster of NATS servers. */
+const CLUSTER_KINDS: ReadonlySet<string> = new Set(["kill-leader", "part-server"]);
+
+/** Those of the kinds that a mesh with so many servers of NATS can suffer. */
+export function kindsFor(
+  kinds: ReadonlyMap<string, FaultKind>,
+  natsServers: number,
+): ReadonlyMap<string, FaultKind> {
+  return new Map([...kinds].filter(([name]) => natsServers > 1 || !CLUSTER_KINDS.has(name)));
+}
 
 /** What the mesh can't stand: to see that it is found. Only where it is asked for by name. */
 export const SABOTAGE_KINDS: ReadonlyMap<string, FaultKind> = new Map<string, FaultKind>([
   ["delete-a-row", sabotage.deleteRow],
   ["revert-a-row", sabotage.revertRow],
   ["lose-a-message", sabotage.loseMessage],
+  ["restore-in-silence", sabotage.restoreInSilence],
 ]);

@@ -17,7 +17,14 @@ try {
   process.exitCode = 2;
 }
 
-async function torture({ minutes, rounds, kinds, faults, ...options }: CommandOptions): Promise<void> {
+async function torture({
+  minutes,
+  rounds,
+  kinds,
+  faults,
+  natsServers,
+  ...options
+}: CommandOptions): Promise<void> {
   const seed = options.seed ?? Math.floor(Math.random() * 2 ** 31);
   const { signal } = catchStopSignals(print);
   print(`seed ${seed}`);
@@ -26,6 +33,7 @@ async function torture({ minutes, rounds, kinds, faults, ...options }: CommandOp
     maxMs: minutes * 60_000,
     maxRounds: rounds,
     kinds,
+    natsServers,
     keepFiles: options.keepFiles,
     signal,
     onLine: print,
@@ -34,12 +42,13 @@ async function torture({ minutes, rounds, kinds, faults, ...options }: CommandOp
   if (options.jsonFile !== undefined)
     await writeFile(options.jsonFile, `${JSON.stringify(result, null, 2)}\n`);
   for (const finding of result.findings) print(`FOUND: ${finding}`);
-  if (result.dataDir !== undefined) print(`Logs and data: ${result.dataDir}`);
+  for (const dataDir of result.dataDirs) print(`Logs and data: ${dataDir}`);
   if (result.findings.length === 0) return;
   const flags = [
     `--seed ${seed}`,
     `--rounds ${result.rounds}`,
     ...(faults === undefined ? [] : [`--faults ${faults}`]),
+    ...(natsServers === undefined ? [] : [`--nats ${natsServers}`]),
   ];
   print(`The same loads and faults again: npm run torture -- ${flags.join(" ")}`);
   process.exitCode = 1;

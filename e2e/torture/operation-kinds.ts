@@ -174,7 +174,7 @@ export const audit: FaultKind = (kind, random) => {
   return {
     kind,
     what: `${kind} by ${store}`,
-    uses: [],
+    uses: ["books"],
     async play({ mesh, note }) {
       const report = await auditMesh(mesh.endpoints.admin[store]!).catch((error: Error) => {
         note(`the audit broke off: ${error.message}`);

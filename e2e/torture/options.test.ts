@@ -19,11 +19,18 @@ describe("the command line of the torture", () => {
       "3",
       "--faults",
       "kill,delete-a-row",
+      "--nats",
+      "3",
       "--keep",
     ];
     const options = parseTortureOptions(args);
-    expect(options).toMatchObject({ seed: 7, minutes: 0.5, rounds: 3, keepFiles: true });
+    expect(options).toMatchObject({ seed: 7, minutes: 0.5, rounds: 3, natsServers: 3, keepFiles: true });
     expect([...options!.kinds.keys()]).toEqual(["kill", "delete-a-row"]);
+  });
+
+  it("refuses to do to one server what takes a cluster", () => {
+    expect(() => parseTortureOptions(["--faults", "kill-leader", "--nats", "1"])).toThrow(UsageError);
+    expect(parseTortureOptions(["--faults", "kill-leader"])!.natsServers).toBeUndefined();
   });
 
   it("goes on for as many rounds as it is told to", () => {
@@ -37,6 +44,7 @@ describe("the command line of the torture", () => {
     ["--seed", "-1"],
     ["--seed", "1.5"],
     ["--faults", "kill,love"],
+    ["--nats", "2"],
     ["--fault", "kill"],
   ])("refuses %s %s", (...args) => {
     expect(() => parseTortureOptions(args)).toThrow(UsageError);

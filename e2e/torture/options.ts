@@ -1,6 +1,7 @@
 import { parseArgs } from "node:util";
 import type { FaultKind } from "./fault-kind.ts";
-import { FAULT_KINDS, SABOTAGE_KINDS } from "./fault-kinds.ts";
+import { FAULT_KINDS, kindsFor, SABOTAGE_KINDS } from "./fault-kinds.ts";
+import { NATS_SERVERS, type NatsServers } from "./run-torture.ts";
 
 export interface CommandOptions {
   /** Undefined: another one each time. */
@@ -10,6 +11,7 @@ export interface CommandOptions {
   kinds: ReadonlyMap<string, FaultKind>;
   /** The names given, to be given again. */
   faults: string | undefined;
+  natsServers: NatsServers | undefined;
   keepFiles: boolean;
   jsonFile: string | undefined;
 }
@@ -19,9 +21,12 @@ export class UsageError extends Error {
   override readonly name = "UsageError";
 }
 
+const HELP_WIDTH = 120;
+
 export const help = `Tortures a mesh of real processes (two of each service): round after round a mix of load and of one to three faults, at moments and
 on victims that the seed decides. Every few rounds all comes to rest and is judged: the audit, each row and dead letter
-against what the producers know, memory and logs.
+against what the producers know, memory and logs. After 24 rounds the next mesh is tortured: one has one NATS server, the next one
+a cluster of three, with three copies of each stream.
 
   npm run torture -- [flags]
 
@@ -29,13 +34,15 @@ against what the producers know, memory and logs.
   --rounds N      how many rounds, instead of or besides
   --seed N        decides loads and faults; by default another one each time
   --faults a,b    only these kinds of faults
+  --nats 1|3      only meshes with one NATS server, or only with a cluster of three
   --keep          leaves logs and data where they are
   --json FILE     writes the result to a file
   --help
 
 A seed gives the same loads, faults and moments again. What happens is not the same to the bit: real processes meet them in real time.
 
-Faults: ${wrap([...FAULT_KINDS.keys()])}
+${wrap([...FAULT_KINDS.keys()])}
+The last two take a cluster.
 To see that the judge finds something, there is also: ${[...SABOTAGE_KINDS.keys()].join(", ")}
 
 Exit codes: 0 nothing was found; 1 something was, and logs and data are kept; 2 the command line is wrong.
@@ -45,12 +52,14 @@ Exit codes: 0 nothing was found; 1 something was, and logs and data are kept; 2 
 export function parseTortureOptions(args: readonly string[]): CommandOptions | undefined {
   const values = parseFlags(args);
   if (values.help) return undefined;
+  const kinds = values.faults === undefined ? FAULT_KINDS : selectKinds(values.faults);
   return {
     seed: values.seed === undefined ? undefined : parseCount("seed", values.seed, 0, 2 ** 31 - 1),
     minutes: parseMinutes(values.minutes ?? (values.rounds === undefined ? "10" : "100000")),
     rounds: values.rounds === undefined ? Infinity : parseCount("rounds", values.rounds, 1, 1_000_000),
-    kinds: values.faults === undefined ? FAULT_KINDS : selectKinds(values.faults),
+    kinds,
     faults: values.faults,
+    natsServers: values.nats === undefined ? undefined : parseServers(values.nats, kinds),
     keepFiles: values.keep,
     jsonFile: values.json,
   };
@@ -62,7 +71,16 @@ function parseFlags(args: readonly string[]) {
   try {
     return parseArgs({
       args: [...args],
-      options: { minutes: text, rounds: text, seed: text, faults: text, json: text, keep: flag, help: flag },
+      options: {
+        minutes: text,
+        rounds: text,
+        seed: text,
+        faults: text,
+        nats: text,
+        json: text,
+        keep: flag,
+        help: flag,
+      },
     }).values;
   } catch (error) {
     throw new UsageError((error as Error).message.split("\n")[0]);
@@ -81,6 +99,15 @@ function parseMinutes(text: string): number {
   throw new UsageError(`--minutes: ${JSON.stringify(text)} is not a number above 0`);
 }
 
+function parseServers(text: string, kinds: ReadonlyMap<string, FaultKind>): NatsServers {
+  const count = NATS_SERVERS.find((each) => String(each) === text);
+  if (count === undefined)
+    throw new UsageError(`--nats: ${JSON.stringify(text)} is neither of ${NATS_SERVERS.join(", ")}`);
+  if (kindsFor(kinds, count).size === 0)
+    throw new UsageError(`--nats: none of these faults can be done to ${count === 1 ? "one server" : text}`);
+  return count;
+}
+
 function selectKinds(names: string): ReadonlyMap<string, FaultKind> {
   const all = new Map([...FAULT_KINDS, ...SABOTAGE_KINDS]);
   return new Map(
@@ -93,7 +120,13 @@ function selectKinds(names: string): ReadonlyMap<string, FaultKind> {
   );
 }
 
+/** Lines that fit a terminal. */
 function wrap(names: readonly string[]): string {
-  const half = Math.ceil(names.length / 2);
-  return [names.slice(0, half), names.slice(half)].map((part) => part.join(", ")).join(",\n  ");
+  const lines = ["Faults:"];
+  for (const name of names.map((each, i) => (i < names.length - 1 ? `${each},` : each))) {
+    const line = `${lines.at(-1)} ${name}`;
+    if (line.length <= HELP_WIDTH) lines[lines.length - 1] = line;
+    else lines.push(`  ${name}`);
+  }
+  return lines.join("\n");
 }

@@ -1,7 +1,9 @@
+import type { NatsServerName } from "../faults/harness/fault-mesh.ts";
 import type { LoadOptions } from "../faults/harness/load.ts";
 import { createRandom, type Random } from "../faults/harness/random.ts";
 import type { FaultKind, PlannedFault } from "./fault-kind.ts";
-import { shapeRecord, shapeWithPadding } from "./shape-record.ts";
+import { kindsFor } from "./fault-kinds.ts";
+import { shapeRecord, shapeWithPadding, withoutUsurpers } from "./shape-record.ts";
 
 /** What one round does, all of it decided by the seed. */
 export interface RoundPlan {
@@ -12,6 +14,8 @@ export interface RoundPlan {
   /** Some of them may be those of an earlier round, who send the same again. */
   loads: LoadOptions[];
   faults: { afterMs: number; fault: PlannedFault }[];
+  /** True: nobody claims the uuid of another, and nothing that does may be on its way. */
+  isWithoutUsurpers: boolean;
 }
 
 /** One producer per tenant and gateway, so that each gateway has work in every round. */
@@ -29,17 +33,24 @@ const MANNERS: Record<string, Partial<LoadOptions>> = {
 };
 
 /** Apart from a moment's luck nothing else decides what a round does: rounds can be planned, and played, on their own. */
-export function planRound(seed: number, number: number, kinds: ReadonlyMap<string, FaultKind>): RoundPlan {
+export function planRound(
+  seed: number,
+  number: number,
+  kinds: ReadonlyMap<string, FaultKind>,
+  natsServers: readonly NatsServerName[],
+): RoundPlan {
   const loads = planLoads(seed, number);
   const random = createRandom(roundSeed(seed, number) + 1);
   if (number > 1 && random.chance(0.4)) loads.push(...planLoads(seed, 1 + random.below(number - 1)));
   const lengthMs = 8_000 + random.below(8_000);
-  const names = [...kinds.keys()];
+  const names = [...kindsFor(kinds, natsServers.length).keys()];
   const faults = Array.from({ length: 1 + random.below(3) }, () => {
     const kind = random.pick(names);
-    return { afterMs: 500 + random.below(lengthMs / 2), fault: kinds.get(kind)!(kind, random) };
+    return { afterMs: 500 + random.below(lengthMs / 2), fault: kinds.get(kind)!(kind, random, natsServers) };
   });
-  return { number, lengthMs, loads, faults };
+  const isWithoutUsurpers = faults.some(({ fault }) => fault.forgetsOwners);
+  if (isWithoutUsurpers) for (const load of loads) load.shape = withoutUsurpers(load.shape!);
+  return { number, lengthMs, loads, faults, isWithoutUsurpers };
 }
 
 /** New keys, of this round. */

@@ -6,7 +6,8 @@ const MIB = 2 ** 20;
 
 /** For people, in Markdown: what was done, and what came of it. */
 export function renderReport(result: TortureResult): string {
-  const { accepted, replayed, failedCalls, audits, rounds, faults, tookMs, maxRss, findings } = result;
+  const { accepted, replayed, failedCalls, audits, meshes, rounds, faults, tookMs, maxRss, findings } =
+    result;
   const booked = verdicts
     .filter((verdict) => result.verdicts[verdict] > 0)
     .map((verdict) => `${count(result.verdicts[verdict])} ${verdict}`);
@@ -14,12 +15,17 @@ export function renderReport(result: TortureResult): string {
   return [
     renderFaults(faults),
     "",
-    `${rounds} rounds in ${(tookMs / 60_000).toFixed(1)} minutes, seed ${result.seed}; ${faults.length} faults`,
+    `${rounds} rounds on ${describeMeshes(meshes)} in ${(tookMs / 60_000).toFixed(1)} minutes, seed ${result.seed}; ${faults.length} faults`,
     `${count(accepted)} records accepted, ${count(failedCalls)} calls repeated, ${count(replayed)} dead letters replayed`,
     `booked: ${booked.join(", ")}`,
     `max RSS in MiB: ${memory.join(", ")}`,
     findings.length === 0 ? `${audits} audits, nothing found` : `${findings.length} findings`,
   ].join("\n");
+}
+
+function describeMeshes(meshes: readonly number[]): string {
+  const clusters = meshes.filter((natsServers) => natsServers > 1).length;
+  return `${meshes.length} ${meshes.length === 1 ? "mesh" : "meshes"}, ${clusters} of them with a NATS cluster,`;
 }
 
 /** How long a mesh took to work again after each kind of fault. */

@@ -1,19 +1,9 @@
-import { setTimeout as sleep } from "node:timers/promises";
-import { type Books, type Verdict, verdicts } from "@chowhound/local/books";
-import { createDatabaseFaults } from "../faults/harness/database-faults.ts";
-import { type FaultMesh, startFaultMesh } from "../faults/harness/fault-mesh.ts";
-import { createFaults } from "../faults/harness/faults.ts";
-import { Journal } from "../faults/harness/journal.ts";
-import { judge, untilDrained } from "../faults/harness/judge.ts";
-import { startLoad } from "../faults/harness/load.ts";
-import type { FaultKind, Stage } from "./fault-kind.ts";
-import { REPLICAS } from "./fault-kinds.ts";
-import { createPipelines } from "./pipelines.ts";
-import { planRound, type RoundPlan } from "./plan.ts";
-import { type PlayedFault, playFaults } from "./play-faults.ts";
-import { type ProcessWatch, watchProcesses } from "./process-watch.ts";
-import { DETOURS, settle } from "./settle.ts";
-import { ownerOfTakenUuid } from "./shape-record.ts";
+import { type Verdict, verdicts } from "@chowhound/local/books";
+import { createRandom } from "../faults/harness/random.ts";
+import type { FaultKind } from "./fault-kind.ts";
+import { kindsFor } from "./fault-kinds.ts";
+import type { PlayedFault } from "./play-faults.ts";
+import { tortureMesh } from "./torture-mesh.ts";
 
 export interface TortureOptions {
   seed: number;
@@ -21,6 +11,8 @@ export interface TortureOptions {
   maxMs: number;
   maxRounds: number;
   kinds: ReadonlyMap<string, FaultKind>;
+  /** How many servers of NATS each mesh has; undefined: one mesh has one, the next one has a cluster. */
+  natsServers?: NatsServers | undefined;
   /** True: logs and data stay also where nothing was found. */
   keepFiles: boolean;
   /** Aborted: ends after the round that is under way. */
@@ -28,17 +20,23 @@ export interface TortureOptions {
   onLine: (line: string) => void;
 }
 
+export const NATS_SERVERS = [1, 3] as const;
+export type NatsServers = (typeof NATS_SERVERS)[number];
+
 /** What came of it. */
 export interface TortureResult {
   seed: number;
   /** Empty: all is as it must be. */
   findings: string[];
+  /** How many servers of NATS each mesh had. */
+  meshes: number[];
   /** Rounds played; where there are findings, the last one is where they showed. */
   rounds: number;
   audits: number;
   /** Records accepted, by the producers' receipts. */
   accepted: number;
   failedCalls: number;
+  /** What is in the books at the end of each mesh, together. */
   verdicts: Record<Verdict, number>;
   replayed: number;
   faults: PlayedFault[];
@@ -46,29 +44,16 @@ export interface TortureResult {
   maxRss: Record<string, number>;
   tookMs: number;
   /** Where logs and data are; undefined where they have been removed. */
-  dataDir: string | undefined;
+  dataDirs: string[];
 }
 
-/** After so many rounds all comes to rest, and is judged. */
-const ROUNDS_PER_JUDGE = 3;
-
-const settings = { CHOWHOUND_STREAM_MAX_BYTES: "16MiB" };
-const variant = {
-  replicas: REPLICAS,
-  env: {
-    gateway: settings,
-    enricher: settings,
-    dedup: settings,
-    store: { ...settings, CHOWHOUND_STORE_KEEP_INVOICES: "20s" },
-  },
-};
-
-/** Rounds of faults under load on one mesh and its data, until time is up or something is found. */
+/** Rounds of faults under load on one mesh after the other, until time is up or something is found. */
 export async function runTorture(options: TortureOptions): Promise<TortureResult> {
   const startedMs = performance.now();
   const result: TortureResult = {
     seed: options.seed,
     findings: [],
+    meshes: [],
     rounds: 0,
     audits: 0,
     accepted: 0,
@@ -78,79 +63,22 @@ export async function runTorture(options: TortureOptions): Promise<TortureResult
     faults: [],
     maxRss: {},
     tookMs: 0,
-    dataDir: undefined,
+    dataDirs: [],
   };
-  const mesh = await startFaultMesh(variant);
-  const watch = watchProcesses(mesh);
-  try {
-    await playRounds(mesh, watch, options, result);
-  } catch (error) {
-    result.findings.push((error as Error).stack ?? String(error));
-    result.findings.push(...(await watch.findings().catch(() => [])));
-  }
-  watch.stop();
-  result.accepted = mesh.ledger.accepted;
-  result.failedCalls = mesh.ledger.failedCalls;
-  result.maxRss = Object.fromEntries(watch.maxRss);
-  const keepFiles = options.keepFiles || result.findings.length > 0;
-  if (keepFiles) result.dataDir = mesh.dataDir;
-  await mesh.remove({ keepFiles }).catch((error: Error) => {
-    result.findings.push(`the mesh did not stop: ${error.message}`);
-    result.dataDir = mesh.dataDir;
-  });
+  const isOver = (): boolean =>
+    options.signal.aborted ||
+    result.findings.length > 0 ||
+    result.rounds >= options.maxRounds ||
+    performance.now() - startedMs >= options.maxMs;
+  const turns = natsServersInTurn(options);
+  do await tortureMesh(turns[result.meshes.length % turns.length]!, options, result, isOver);
+  while (!isOver());
   result.tookMs = performance.now() - startedMs;
   return result;
 }
 
-async function playRounds(
-  mesh: FaultMesh,
-  watch: ProcessWatch,
-  { seed, maxMs, maxRounds, kinds, signal, onLine }: TortureOptions,
-  result: TortureResult,
-): Promise<void> {
-  const startedMs = performance.now();
-  const journal = new Journal(onLine);
-  const pipelines = createPipelines(mesh);
-  const stage: Stage = {
-    mesh,
-    pipelines,
-    faults: createFaults(mesh, journal),
-    database: createDatabaseFaults(mesh, journal),
-    note: (text) => journal.note(text),
-  };
-  journal.note("the mesh is up");
-  await Promise.all(mesh.producers.map((producer) => producer.send([ownerOfTakenUuid()])));
-  await untilDrained(mesh);
-
-  for (let isLast = false; !isLast; ) {
-    const plan = planRound(seed, ++result.rounds, kinds);
-    const { accepted } = mesh.ledger;
-    journal.note(`round ${plan.number}: ${plan.loads.map(({ name }) => name).join(", ")}`);
-    result.faults.push(...(await playRound(stage, plan)));
-    journal.note(`round ${plan.number} is over: ${mesh.ledger.accepted - accepted} records accepted`);
-
-    isLast = signal.aborted || result.rounds >= maxRounds || performance.now() - startedMs >= maxMs;
-    if (!isLast && result.rounds % ROUNDS_PER_JUDGE !== 0) continue;
-    await settle(mesh);
-    const { problems, books } = await judge(mesh, { detours: DETOURS });
-    result.audits++;
-    result.verdicts = pickVerdicts(books);
-    result.replayed = books.replayed;
-    result.findings.push(...problems, ...(await pipelines.judge()), ...(await watch.findings()));
-    journal.note(
-      `judged: ${books.accepted} records in ${books.invoices} batches, ${result.findings.length} findings`,
-    );
-    if (result.findings.length > 0) return;
-  }
-}
-
-async function playRound(stage: Stage, plan: RoundPlan): Promise<PlayedFault[]> {
-  const loads = plan.loads.map((load) => startLoad(stage.mesh, load));
-  const [faults] = await Promise.all([playFaults(stage, plan), sleep(plan.lengthMs)]);
-  await Promise.all(loads.map((load) => load.finish()));
-  return faults;
-}
-
-function pickVerdicts(books: Books): Record<Verdict, number> {
-  return Object.fromEntries(verdicts.map((each) => [each, books[each]])) as Record<Verdict, number>;
+/** In an order that the seed decides. Throws where no mesh can suffer any of the kinds. */
+function natsServersInTurn({ seed, kinds, natsServers }: TortureOptions): NatsServers[] {
+  const asked = natsServers === undefined ? NATS_SERVERS : [natsServers];
+  return createRandom(seed).shuffle(asked.filter((count) => kindsFor(kinds, count).size > 0));
 }

@@ -5,6 +5,7 @@ import { connect } from "@nats-io/transport-node";
 import { waitUntil } from "../faults/harness/patience.ts";
 import { PROBE_SOURCE } from "../faults/harness/probe.ts";
 import type { FaultKind } from "./fault-kind.ts";
+import { backUpAndRestore } from "./restore-kinds.ts";
 
 /** A row vanishes behind the store's back. */
 export const deleteRow: FaultKind = (kind) => ({
@@ -30,6 +31,14 @@ export const revertRow: FaultKind = (kind) => ({
         version_us = 9e15::bigint, updated_at = '2026-01-01 00:00:01Z'
         where ctid = (select ctid from records where (metadata->>'version')::int > 1 and source_id <> '${PROBE_SOURCE}' limit 1)`);
     }),
+});
+
+/** The database loses what it had booked, and nobody sends it again. */
+export const restoreInSilence: FaultKind = (kind) => ({
+  kind,
+  what: kind,
+  uses: ["postgres", "books"],
+  play: (stage) => backUpAndRestore(stage, 0),
 });
 
 /** A batch vanishes from RAW that a gateway has acknowledged. */

@@ -10,6 +10,16 @@ export function ownerOfTakenUuid(): KnownRecord {
   return { ...owner, init: { ...owner.init, uuid: TAKEN_UUID } };
 }
 
+type Shape = (record: KnownRecord) => KnownRecord;
+
+/** Nobody claims another's uuid. */
+export function withoutUsurpers(shape: Shape): Shape {
+  return (record) => {
+    const shaped = shape(record);
+    return shaped.fate === "conflicts" ? record : shaped;
+  };
+}
+
 /** Half of the keys bring a uuid of their own, the same in each version; one record in 400 claims one that is taken. */
 export function shapeRecord(record: KnownRecord): KnownRecord {
   const digest = digestOf(`${record.key} ${record.version}`);

@@ -18,7 +18,7 @@ export interface DatabaseFaults {
   takeAllConnections(): Promise<() => Promise<void>>;
   /** Rows whose data_id is like the pattern are refused: a bad row among good ones. */
   refuseRows(pattern: string): Promise<() => Promise<void>>;
-  /** Keeps a copy of the database's files; it is stopped for that. */
+  /** Keeps a copy of the database's files, instead of an earlier one; it is stopped for that. */
   backUp(): Promise<void>;
   /** The database is again as it was at `backUp`. */
   restore(): Promise<void>;
@@ -60,7 +60,10 @@ export function createDatabaseFaults(mesh: FaultMesh, journal: Journal): Databas
   return {
     connect,
     async backUp() {
-      await whileStopped((cluster) => copyFiles(cluster, `${cluster}.backup`));
+      await whileStopped(async (cluster) => {
+        await rm(`${cluster}.backup`, { recursive: true, force: true });
+        await copyFiles(cluster, `${cluster}.backup`);
+      });
       journal.note("a backup of the database is made");
     },
     async restore() {

@@ -21,7 +21,13 @@ import { createProducer, type Producer } from "./producer.ts";
 /** What a scenario may want of its mesh beyond the usual. */
 export type MeshVariant = Pick<MeshOptions, "replicas" | "natsServers" | "env" | "software" | "durable">;
 
-export type ServerName = "nats" | "nats-2" | "nats-3" | "postgres" | "gateway" | "gateway-2";
+export type NatsServerName = "nats" | "nats-2" | "nats-3";
+export type ServerName = NatsServerName | "postgres" | "gateway" | "gateway-2";
+
+/** The servers of NATS: one, or a cluster. */
+export function natsServerNames(count: number): readonly NatsServerName[] {
+  return processNames("nats", count) as NatsServerName[];
+}
 
 /** What a stream holds. */
 export interface StreamState {
@@ -32,7 +38,7 @@ export interface StreamState {
   /** Messages that were delivered more than once and are not acknowledged yet. */
   redelivered: number;
   /** The server of a cluster that has the say over it; undefined where there is none, for now or at all. */
-  leader: ServerName | undefined;
+  leader: NatsServerName | undefined;
 }
 
 /** A mesh of real processes, each of which reaches NATS and PostgreSQL through a proxy of its own that can fail. */
@@ -41,6 +47,7 @@ export interface FaultMesh extends Mesh {
   producers: readonly Producer[];
   ledger: Ledger;
   dataDir: string;
+  natsServers: readonly NatsServerName[];
   /** The way from a service process to a server, or from the "producers" to a gateway. Throws where there is none. */
   link(process: string, server: ServerName): FaultProxy;
   /** Runs with a connection of its own to the database. */
@@ -71,7 +78,7 @@ export async function startFaultMesh({
 
   const links = new Map<string, FaultProxy>();
   const gateways = processNames("gateway", replicas?.gateway);
-  const cluster = processNames("nats", natsServers);
+  const cluster = natsServerNames(natsServers);
   for (const one of cluster)
     for (const other of cluster) if (one !== other) links.set(`${one} ${other}`, new FaultProxy(anyProtocol));
   for (const gateway of gateways) links.set(`producers ${gateway}`, new FaultProxy(anyProtocol));
@@ -118,6 +125,7 @@ export async function startFaultMesh({
     producers,
     ledger,
     dataDir,
+    natsServers: cluster,
     link,
     async withBooks(action) {
       const books = await openBooks(mesh.endpoints.postgresUrl);
@@ -164,7 +172,7 @@ async function readStreams(urls: readonly string[]): Promise<Record<StreamRole, 
             messages: state.messages,
             bytes: state.bytes,
             lastSequence: state.last_seq,
-            leader: cluster?.leader as ServerName | undefined,
+            leader: cluster?.leader as NatsServerName | undefined,
             redelivered: consumers.reduce((sum, { num_redelivered }) => sum + num_redelivered, 0),
           },
         ];

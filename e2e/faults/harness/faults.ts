@@ -41,6 +41,8 @@ export interface Faults {
   heal(process: string, server: ServerName): void;
   /** Stops a conversation at a moment, until it is released; resolves when the moment has come. */
   holdAt(process: string, moment: Moment): Promise<Hold>;
+  /** The same where the moment comes within that time, with whichever server of a cluster; undefined: it didn't, and nothing is held. */
+  holdAtWithin(process: string, moment: Moment, withinMs: number): Promise<Hold | undefined>;
   /** kill -9 at exactly that moment of the process's work. */
   killAt(process: string, moment: Moment): Promise<void>;
   /** The same where the moment comes within that time; false: it didn't, and nothing was done. */
@@ -78,6 +80,16 @@ export function createFaults(mesh: FaultMesh, journal: Journal): Faults {
       throw error;
     }
     return held;
+  };
+  const holdWithin = async (name: string, moment: Moment, withinMs: number): Promise<Hold | undefined> => {
+    const servers = moment.server === "nats" ? mesh.natsServers : [moment.server];
+    const armed = servers.map((server) => mesh.link(name, server).hold(moment));
+    const reached = await Promise.race([
+      ...armed.map((hold) => hold.reached.then(() => hold)),
+      sleep(withinMs, undefined),
+    ]);
+    for (const hold of armed) if (hold !== reached) hold.release();
+    return reached;
   };
 
   return {
@@ -152,13 +164,14 @@ export function createFaults(mesh: FaultMesh, journal: Journal): Faults {
       journal.fault(`kill -9 ${process} ${moment.what}`);
       await kill(process);
     },
+    async holdAtWithin(process, moment, withinMs) {
+      const held = await holdWithin(process, moment, withinMs);
+      if (held !== undefined) journal.fault(`hold ${process} ${moment.what}`);
+      return held;
+    },
     async killAtWithin(process, moment, withinMs) {
-      const held = mesh.link(process, moment.server).hold(moment);
-      const isReached = await Promise.race([held.reached.then(() => true), sleep(withinMs, false)]);
-      if (!isReached) {
-        held.release();
-        return false;
-      }
+      const held = await holdWithin(process, moment, withinMs);
+      if (held === undefined) return false;
       journal.fault(`kill -9 ${process} ${moment.what}`);
       await kill(process);
       return true;

@@ -16,6 +16,14 @@ export interface SentCount {
   unanswered: number;
 }
 
+/** Records that somebody tries to have accepted. */
+export interface Attempt {
+  tenant: string;
+  records: readonly KnownRecord[];
+  /** How often the database had been set back when it began. */
+  setBacks: number;
+}
+
 const SAMPLED_RECEIPTS = 40;
 
 export interface LedgerSnapshot {
@@ -39,8 +47,10 @@ export class Ledger {
   /** Some of the receipts, each as likely as any other. */
   readonly receipts: { tenant: string; receiptId: string; accepted: number }[] = [];
   #receipts = 0;
-  /** The records of each call that has a receipt, while they are remembered, and whose they are. */
-  #remembered: Map<readonly KnownRecord[], string> | undefined;
+  /** Records that receipts have ever accepted, also those that are not owed any more. */
+  everAccepted = 0;
+  /** How often the database was set back. */
+  setBacks = 0;
   /** What no receipt should have said. */
   readonly problems: string[] = [];
 
@@ -55,7 +65,7 @@ export class Ledger {
   }
 
   /** Notes an attempt. It counts as unanswered until it is answered. */
-  sending(tenant: string, records: readonly KnownRecord[]): void {
+  sending(tenant: string, records: readonly KnownRecord[]): Attempt {
     this.calls++;
     for (const record of records) {
       const { fate } = record;
@@ -69,11 +79,14 @@ export class Ledger {
         row.possible = Math.max(row.possible, record.version);
       }
     }
+    return { tenant, records, setBacks: this.setBacks };
   }
 
-  answered(tenant: string, records: readonly KnownRecord[], receipt: Receipt): void {
-    this.#remembered?.set(records, tenant);
-    this.#sample(tenant, receipt);
+  /** An attempt from before the database was set back stays unanswered: what it brought may have been there, and be gone. */
+  answered({ tenant, records, setBacks }: Attempt, receipt: Receipt): void {
+    const isOwed = setBacks === this.setBacks;
+    this.everAccepted += receipt.accepted;
+    if (isOwed) this.#sample(tenant, receipt);
     receipt.statuses.forEach(({ outcome, reason, message }, i) => {
       const record = records[i]!;
       const { fate } = record;
@@ -82,6 +95,7 @@ export class Ledger {
         this.problems.push(
           `${tenant} ${record.key}: ${isAccepted ? "accepted" : `rejected, ${reason}: ${message}`}`,
         );
+      if (!isOwed) return;
       if (fate !== "rejected") this.counts[fate].unanswered--;
       if (!isAccepted) return;
       this.counts[fate].accepted++;
@@ -103,12 +117,6 @@ export class Ledger {
     this.failedCalls++;
   }
 
-  /** Keeps from now on each call that gets a receipt, and what it had sent. */
-  remember(): ReadonlyMap<readonly KnownRecord[], string> {
-    this.#remembered ??= new Map();
-    return this.#remembered;
-  }
-
   /** What is known now, to come back to when the database is set back to what it is now. */
   snapshot(): LedgerSnapshot {
     const certain = new Map([...this.rows].map(([id, row]) => [id, row.certain]));
@@ -117,32 +125,29 @@ export class Ledger {
 
   /**
    * The database is as it was at the snapshot: what was accepted since is no longer owed, until it is accepted again. It
-   * counts, though, what has been accepted since `heldUp` and is still on its way.
+   * counts, though, what has been accepted since `heldUp` and is still on its way. Of what was sent since `inDoubt`, nobody can
+   * tell: it may be in the database of the snapshot, be gone with the later one, or be on its way.
    */
-  setBack({ counts, certain, letters }: LedgerSnapshot, { heldUp = this.snapshot() } = {}): void {
+  setBack(
+    { counts, certain, letters }: LedgerSnapshot,
+    {
+      heldUp = this.snapshot(),
+      inDoubt = heldUp,
+    }: { heldUp?: LedgerSnapshot; inDoubt?: LedgerSnapshot } = {},
+  ): void {
+    this.setBacks++;
     const before = structuredClone(counts);
     for (const fate of Object.keys(before) as Fate[]) {
-      before[fate].accepted += this.counts[fate].accepted - heldUp.counts[fate].accepted;
-      before[fate].unanswered += this.counts[fate].unanswered - heldUp.counts[fate].unanswered;
+      const now = this.counts[fate];
+      before[fate].accepted += now.accepted - heldUp.counts[fate].accepted;
+      before[fate].unanswered += heldUp.counts[fate].accepted - inDoubt.counts[fate].accepted;
+      before[fate].unanswered += now.unanswered - inDoubt.counts[fate].unanswered;
     }
     Object.assign(this.counts, before);
     this.receipts.length = 0;
     this.#receipts = 0;
     for (const [id, row] of this.rows) row.certain = certain.get(id) ?? 0;
     for (const id of this.letters.keys()) this.letters.set(id, letters.get(id) ?? false);
-  }
-
-  /**
-   * The same while records come in all the time, so that nobody knows what of those accepted since the snapshot is still on its way:
-   * each may be in the books or not. All before the snapshot must have been booked when the database was as it is now.
-   */
-  setBackUnderLoad(snapshot: LedgerSnapshot): void {
-    const doubtful = structuredClone(this.counts);
-    this.setBack(snapshot);
-    for (const fate of Object.keys(doubtful) as Fate[]) {
-      const { accepted, unanswered } = doubtful[fate];
-      this.counts[fate].unanswered = unanswered + accepted - this.counts[fate].accepted;
-    }
   }
 
   #row(tenant: string, { key }: KnownRecord): ExpectedRow {

@@ -23,8 +23,13 @@ export interface LoadOptions {
 
 /** Producers at work. */
 export interface Load {
+  readonly name: string;
   /** Waits until so many more records than now are accepted: whatever ailed the door has passed. */
   untilAccepted(more: number): Promise<void>;
+  /** Has all that was begun so far sent once more, in the same calls and streams, by the same producers, as fast as they can. */
+  sendAgain(): Promise<void>;
+  /** They begin nothing new while it lasts. */
+  whileResting<T>(action: () => Promise<T>): Promise<T>;
   /** Lets every producer bring what it has begun to its end. Rejects with the first producer's failure. */
   finish(): Promise<void>;
 }
@@ -33,13 +38,17 @@ export interface Load {
 export function startLoad(mesh: FaultMesh, options: LoadOptions): Load {
   const { producers = 3, keys = 40, callRecords = 25, pauseMs = 40 } = options;
   let isOver = false;
-  const produce = async (number: number): Promise<void> => {
+  const produce = async (
+    number: number,
+    rest: () => Promise<unknown>,
+    goesOn: (turn: number) => boolean,
+  ): Promise<void> => {
     const random = createRandom(options.seed * 31 + number);
     const producer = mesh.producers[number % mesh.producers.length]!;
     const plan = planRecords({ ...options, name: `${options.name}-${number}`, keys, random });
     const batch = (): KnownRecord[] => Array.from({ length: callRecords }, () => plan.next().value);
-    while (!isOver) {
-      await sleep(pauseMs);
+    for (let turn = 0; goesOn(turn); turn++) {
+      await rest();
       if (random.chance(0.2)) {
         const batches = Array.from({ length: 4 }, batch);
         await producer.stream(batches, random.chance(0.5) ? 1 + random.below(3) : undefined);
@@ -50,11 +59,27 @@ export function startLoad(mesh: FaultMesh, options: LoadOptions): Load {
       }
     }
   };
-  const running = Promise.all(Array.from({ length: producers }, (_, number) => produce(number)));
+  const numbers = Array.from({ length: producers }, (_, number) => number);
+  let resting: Promise<unknown> = Promise.resolve();
+  const begun = numbers.map(() => 0);
+  const running = Promise.all(
+    numbers.map((number) =>
+      produce(
+        number,
+        () => Promise.all([sleep(pauseMs), resting]),
+        (turn) => {
+          if (isOver) return false;
+          begun[number] = turn + 1;
+          return true;
+        },
+      ),
+    ),
+  );
   const failed = running.then(() => {});
   failed.catch(() => {});
 
   return {
+    name: options.name,
     async untilAccepted(more) {
       const { ledger } = mesh;
       const goal = ledger.accepted + more;
@@ -63,6 +88,23 @@ export function startLoad(mesh: FaultMesh, options: LoadOptions): Load {
         progress: async () => ledger.accepted,
       });
       await Promise.race([enough, failed]);
+    },
+    async sendAgain() {
+      const turns = [...begun];
+      await Promise.all(
+        numbers.map((number) =>
+          produce(
+            number,
+            async () => {},
+            (turn) => turn < turns[number]!,
+          ),
+        ),
+      );
+    },
+    async whileResting(action) {
+      const acting = action();
+      resting = acting.catch(() => {});
+      return await acting;
     },
     async finish() {
       isOver = true;

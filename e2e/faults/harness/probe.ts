@@ -11,21 +11,32 @@ const MAX_RECOVERY_MS = 180_000;
 /** Sends a record under a key of its own and waits until it is a row: the mesh works from end to end. @returns ms it took */
 export async function probe(mesh: FaultMesh, dataId: string): Promise<number> {
   const startedMs = performance.now();
-  await mesh.producers[0]!.send([knownRecord({ sourceType: "note", sourceId: PROBE_SOURCE, dataId }, 1)]);
-  await untilRow(mesh, dataId);
-  return performance.now() - startedMs;
+  const { ledger } = mesh;
+  for (;;) {
+    const { setBacks } = ledger;
+    await mesh.producers[0]!.send([knownRecord({ sourceType: "note", sourceId: PROBE_SOURCE, dataId }, 1)]);
+    if (await isRowUnless(mesh, dataId, () => ledger.setBacks > setBacks))
+      return performance.now() - startedMs;
+  }
 }
 
-async function untilRow(mesh: FaultMesh, dataId: string): Promise<void> {
+/** Waits until it is one; false: the database was set back meanwhile, and it may have been one before. */
+async function isRowUnless(mesh: FaultMesh, dataId: string, isSetBack: () => boolean): Promise<boolean> {
+  const isRow = () =>
+    mesh
+      .withBooks(
+        async ({ query }) => (await query("select from records where data_id = $1", [dataId])).length > 0,
+      )
+      .catch(() => false);
+  let isThere = false;
   await waitUntil(`${dataId} is a row`, {
-    isDone: () =>
-      mesh
-        .withBooks(
-          async ({ query }) => (await query("select from records where data_id = $1", [dataId])).length > 0,
-        )
-        .catch(() => false),
+    async isDone() {
+      isThere = await isRow();
+      return isThere || isSetBack();
+    },
     progress: () => mesh.withBooks(async (books) => (await books.read()).invoices),
     maxMs: MAX_RECOVERY_MS,
     pollMs: 20,
   });
+  return isThere;
 }

@@ -8,7 +8,7 @@ import { ErrorInfoSchema, RetryInfoSchema } from "@chowhound/shared/contracts/go
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
 import type { KnownRecord } from "./known-records.ts";
-import type { Ledger } from "./ledger.ts";
+import type { Attempt, Ledger } from "./ledger.ts";
 
 /** A producer of one tenant, as a real one is: what got no receipt is sent again, when the gateway says, until it has one. */
 export interface Producer {
@@ -79,11 +79,11 @@ export function createProducer(options: {
 
   const send = async (records: readonly KnownRecord[]): Promise<void> => {
     for (;;) {
-      ledger.sending(tenant, records);
+      const attempt = ledger.sending(tenant, records);
       try {
         const call = { records: records.map(({ init }) => init) };
         const { receipt } = await client.ingest(call, { timeoutMs: CALL_TIMEOUT_MS, signal });
-        ledger.answered(tenant, records, receipt!);
+        ledger.answered(attempt, receipt!);
         return;
       } catch (error) {
         await onFailure(error);
@@ -93,10 +93,11 @@ export function createProducer(options: {
 
   const stream = async (batches: readonly (readonly KnownRecord[])[], cutAfter = Infinity): Promise<void> => {
     const unanswered = new Map(batches.map((records, number) => [BigInt(number), records]));
+    const attempts = new Map<bigint, Attempt>();
     const hangUp = new AbortController();
     async function* requests() {
       for (const [batchNumber, records] of unanswered) {
-        ledger.sending(tenant, records);
+        attempts.set(batchNumber, ledger.sending(tenant, records));
         yield { batchNumber, records: records.map(({ init }) => init) };
       }
     }
@@ -107,7 +108,7 @@ export function createProducer(options: {
       });
       let count = 0;
       for await (const { batchNumber, receipt } of receipts) {
-        ledger.answered(tenant, unanswered.get(batchNumber)!, receipt!);
+        ledger.answered(attempts.get(batchNumber)!, receipt!);
         unanswered.delete(batchNumber);
         if (++count === cutAfter) hangUp.abort();
       }

@@ -7,7 +7,6 @@ import { createMeshService, SERVICES, type ServiceName } from "./mesh-service.ts
 import { nodeOptions, planNatsCluster } from "./nats-cluster.ts";
 import { startNatsServer } from "./nats-server.ts";
 import { findNatsServer } from "./nats-server-binary.ts";
-import { repositoryRoot } from "./node-binary.ts";
 import { type Postgres, startPostgres } from "./postgres.ts";
 
 /** Ports of the first replica of each service; without one, or with 0, a free one is taken. */
@@ -43,10 +42,7 @@ export interface MeshOptions {
    * something in between. Asked before the process starts.
    */
   route?: (process: string, server: string, port: number) => number;
-  /**
-   * The root of the checkout that a service process runs from, if not this one; asked at each start. For tests of old software
-   * beside new.
-   */
+  /** The root of the checkout that a service process runs from, if not this one; asked for at each start. For tests of old software beside new. */
   software?: (process: string) => string | undefined;
   /** False: waits for no disk. For tests that kill processes but not the machine. */
   durable?: boolean;
@@ -184,15 +180,7 @@ export async function createMeshParts(options: MeshOptions): Promise<{
         ...options.env?.[service],
       });
       services.push(
-        createMeshService({
-          service,
-          name,
-          root: () => options.software?.(name) ?? repositoryRoot,
-          ports,
-          dataDir,
-          env,
-          log,
-        }),
+        createMeshService({ service, name, root: () => options.software?.(name), ports, dataDir, env, log }),
       );
     }
   }

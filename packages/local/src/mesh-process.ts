@@ -84,9 +84,10 @@ export class MeshProcess {
     });
   }
 
-  /** Tells when it ends without having been asked to by `restart` or `stop`. */
-  onUnexpectedExit(watcher: (exit: UnexpectedExit) => void): void {
+  /** Tells when it ends without having been asked to by `restart` or `stop`. @returns ends that */
+  onUnexpectedExit(watcher: (exit: UnexpectedExit) => void): () => void {
     this.#watchers.add(watcher);
+    return () => void this.#watchers.delete(watcher);
   }
 
   #enqueue<T>(action: () => Promise<T>): Promise<T> {

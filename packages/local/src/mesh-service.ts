@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { createHealthClient } from "./health-client.ts";
 import { MeshProcess } from "./mesh-process.ts";
-import { findNode } from "./node-binary.ts";
+import { findNode, repositoryRoot } from "./node-binary.ts";
 import { startServerChild } from "./server-child.ts";
 
 /** The four services, in the order in which a record passes them. */
@@ -16,15 +16,15 @@ const readyTimeoutMs = 60_000;
 export function createMeshService(options: {
   service: ServiceName;
   name: string;
-  /** The checkout that it runs from; asked for at each start. */
-  root: () => string;
+  /** The checkout that it runs from, undefined: this one; asked for at each start. */
+  root: () => string | undefined;
   ports: Readonly<Record<string, number>> & { admin: number };
   dataDir: string;
   /** Its settings; asked for at each start. */
   env: () => Readonly<Record<string, string>>;
   log: (line: string) => void;
 }): MeshProcess {
-  const { service, name, root, ports, dataDir } = options;
+  const { service, name, ports, dataDir } = options;
   const logFile = join(dataDir, "logs", `${name}.log`);
   return new MeshProcess({
     name,
@@ -36,7 +36,7 @@ export function createMeshService(options: {
         return await startServerChild({
           what: name,
           command: findNode(),
-          args: [join(root(), "services", service, "src", "main.ts")],
+          args: [join(options.root() ?? repositoryRoot, "services", service, "src", "main.ts")],
           spawn: {
             cwd: dataDir,
             env: {
