@@ -12,7 +12,8 @@ if [ -z "${OTEL_EXPORTER_OTLP_ENDPOINT:-}${OTEL_EXPORTER_OTLP_TRACES_ENDPOINT:-}
     *,observability,* | *,\*,*) export OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=http://jaeger:4318/v1/traces ;;
   esac
 fi
+# The young generation is bounded: packages/shared/src/runtime/heap-policy.ts says why.
 case "${1:-}" in
-  gateway | enricher | dedup | store) exec node "services/$1/src/main.ts" ;;
+  gateway | enricher | dedup | store) exec node --max-semi-space-size=16 "services/$1/src/main.ts" ;;
   *) exec "$@" ;;
 esac

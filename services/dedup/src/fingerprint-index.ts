@@ -88,8 +88,10 @@ class SetAssociativeIndex implements FingerprintIndex {
   constructor(buckets: number) {
     this.capacity = buckets * ways;
     this.bytes = buckets * bucketBytes;
-    this.#words = new Int32Array(buckets * wordsPerBucket);
-    this.#memory = new Uint8Array(this.#words.buffer);
+    // Shared with nobody; but other memory counts as heap for V8, which lets the garbage become as large as what there is to keep.
+    const memory = new SharedArrayBuffer(this.bytes);
+    this.#words = new Int32Array(memory);
+    this.#memory = new Uint8Array(memory);
     this.#bucketsPerWord = buckets / 2 ** 32;
   }
 

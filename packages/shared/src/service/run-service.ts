@@ -6,6 +6,7 @@ import { type ExtraService, startAdminServer } from "../rpc/admin-server.ts";
 import { createTapService } from "../rpc/tap-service.ts";
 import { processSettings } from "../runtime/common-settings.ts";
 import { ConfigError, type ConfigOf, configTable, readConfig, type Settings } from "../runtime/config.ts";
+import { setHeapPolicy } from "../runtime/heap-policy.ts";
 import { createLogger, type Logger } from "../runtime/logger.ts";
 import { ServiceState, ServiceStatus } from "../runtime/service-status.ts";
 import type { ConsumerLag } from "../stream/stage-consumer.ts";
@@ -64,6 +65,7 @@ export async function runService<S extends Settings>(definition: ServiceDefiniti
     );
     return;
   }
+  setHeapPolicy();
   const config = readConfigOrExit(definition.settings);
   const log = createLogger(definition.name, config.logLevel);
   const identity = {
