@@ -36,17 +36,16 @@ const NOTHING = Buffer.alloc(0);
 
 /** One call, as far as its connection keeps books of it. */
 export class GrpcCall {
-  readonly stream: number;
+  /** 0 until it is opened. */
+  stream = 0;
   readonly handlers: CallHandlers;
   readonly outgoing: Outgoing[] = [];
   /** Bytes that the server still takes on this stream. */
-  windowBytes: number;
+  windowBytes = 0;
   /** The beginning of a message whose end has not come yet. */
   #rest = NOTHING;
 
-  constructor(stream: number, windowBytes: number, handlers: CallHandlers) {
-    this.stream = stream;
-    this.windowBytes = windowBytes;
+  constructor(handlers: CallHandlers) {
     this.handlers = handlers;
   }
 

@@ -11,7 +11,12 @@ export const FRAME = {
   continuation: 9,
 } as const;
 export const FLAG = { endStream: 0x1, ack: 0x1, endHeaders: 0x4, padded: 0x8, priority: 0x20 } as const;
-export const SETTING = { headerTableSize: 1, initialWindowSize: 4, maxFrameSize: 5 } as const;
+export const SETTING = {
+  headerTableSize: 1,
+  maxConcurrentStreams: 3,
+  initialWindowSize: 4,
+  maxFrameSize: 5,
+} as const;
 
 export const FRAME_HEADER_BYTES = 9;
 export const PREFACE = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
