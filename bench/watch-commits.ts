@@ -8,11 +8,11 @@ export interface CommitWatch {
   stop(): Promise<void>;
 }
 
-const POLL_MS = 1;
+const POLL_MS = 4;
 
 /**
  * Asks for new batches again and again, on a connection of its own, and notes when their commits can be seen. What it
- * tells is late by the time between two questions, 1 to 2 ms, never early.
+ * tells is late by the time between two questions, 4 to 5 ms, never early.
  */
 export async function watchCommits(databaseUrl: string): Promise<CommitWatch> {
   const client = new Client(databaseUrl);

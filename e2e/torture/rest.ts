@@ -14,6 +14,12 @@ export interface Rest {
   loads: Load[];
 }
 
+/** The database is new: a backup that is made of it has nothing of what was booked until then. */
+export function forgetWhatWasOwed(rest: Rest): void {
+  rest.owed = rest.nothing;
+  rest.lastNumber = 0;
+}
+
 export async function takeRest(mesh: FaultMesh, nothing: LedgerSnapshot): Promise<Rest> {
   const { raw } = await mesh.streams();
   return { nothing, owed: mesh.ledger.snapshot(), lastNumber: raw.lastSequence, loads: [] };

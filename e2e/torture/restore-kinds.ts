@@ -5,6 +5,7 @@ import { waitUntil } from "../faults/harness/patience.ts";
 import { auditToItsEnd, writeOffMissing } from "../faults/harness/write-off.ts";
 import { type FaultKind, lasting, type Stage } from "./fault-kind.ts";
 import { sendOwners } from "./owners.ts";
+import { forgetWhatWasOwed } from "./rest.ts";
 import { untilDone } from "./until-done.ts";
 
 /** The database loses what it had, while batches are on their way and dedup keeps its index; then all is sent again. */
@@ -54,6 +55,7 @@ export const wipeDatabase: FaultKind = (kind) => ({
     assert.equal(findings.length, 0, "the books were not closed before the database was wiped");
     await database.wipe();
     mesh.ledger.setBack(rest.nothing, { inDoubt: rest.owed });
+    forgetWhatWasOwed(rest);
     await sendOwners(mesh);
     await makeUp(stage, 0);
   },
