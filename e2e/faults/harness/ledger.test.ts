@@ -74,4 +74,10 @@ test("set back to nothing, only what is in doubt may be there", () => {
   ledger.setBack(nothing, { inDoubt: rest });
   expect(ledger.rows.get("t/note/s/d")).toEqual({ certain: 0, possible: 2 });
   expect([ledger.accepted, ledger.unanswered]).toEqual([0, 1]);
+
+  // And to a copy of that: of all since, nobody can tell.
+  ledger.answered(ledger.sending("t", [record(2)]), receipt("ACCEPTED"));
+  ledger.setBack(nothing, { inDoubt: nothing });
+  expect(ledger.rows.get("t/note/s/d")).toEqual({ certain: 0, possible: 2 });
+  expect([ledger.accepted, ledger.unanswered]).toEqual([0, 2]);
 });
