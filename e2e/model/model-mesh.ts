@@ -182,7 +182,8 @@ export class ModelMesh {
       for (const bug of this.#steps.bugs) throw bug;
       if (option !== undefined) option();
       else if (missing !== undefined) this.#send(missing);
-      else return;
+      // A call may wait for its batch to leave, which takes the gateway some turns.
+      else if (this.#calls.every(({ onTheirWay }) => onTheirWay === 0)) return;
       await nextTurn();
     }
     throw new Error("the mesh does not come to rest");
