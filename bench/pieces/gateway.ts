@@ -56,7 +56,7 @@ export function gatewayPieces(): Piece[] {
       },
     },
     {
-      name: "encode a batch of 500",
+      name: "encode and pack a batch of 500",
       per: "record",
       run: () => {
         const origin = { tenantId: TENANT, receiptId, traceparent: "", tracestate: "" };
