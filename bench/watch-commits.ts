@@ -27,7 +27,9 @@ export async function watchCommits(databaseUrl: string): Promise<CommitWatch> {
   let isStopped = false;
 
   const poll = async (): Promise<void> => {
-    while (!isStopped) {
+    for (;;) {
+      // Once more when it is told to stop: all is committed then.
+      const isLast = isStopped;
       const found = await client.query<{ batch: string; number: string }>({
         name: "new batches",
         text: "select batch_id as batch, raw_seq as number from invoices where epoch = $1 and raw_seq > $2",
@@ -40,6 +42,7 @@ export async function watchCommits(databaseUrl: string): Promise<CommitWatch> {
       }
       // Writers commit side by side: a number may be there before a smaller one.
       while (ahead.delete(through + 1)) through++;
+      if (isLast) return;
       await sleep(POLL_MS);
     }
   };
