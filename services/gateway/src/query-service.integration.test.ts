@@ -188,6 +188,25 @@ describe("QueryService", () => {
     expect(asked[1]).toEqual(asked[0]);
   });
 
+  it("takes no refusal of a later request for the answer to the first", async () => {
+    const subscription = nc.subscribe(natsNames(test.config.natsPrefix).query, {
+      callback: (_, message) => {
+        asked++;
+        const answer = asked === 1 ? found("slow") : failing("too_many_queries");
+        const respond = (): void =>
+          void message.respond(toBinary(QueryAnswerSchema, create(QueryAnswerSchema, { answer })));
+        if (asked === 1) setTimeout(respond, 4_000);
+        else respond();
+      },
+    });
+    let asked = 0;
+    onTestFinished(() => subscription.unsubscribe());
+    await nc.flush();
+    const client = createClient(QueryService, DOORS[0]![1]());
+    expect((await client.getRecord(BY_UUID, as(test.acmeKey))).record?.record?.data).toBe("slow");
+    expect(asked).toBe(2);
+  });
+
   it("has a bound for each tenant, which the others don't feel", async () => {
     const client = createClient(QueryService, DOORS[0]![1]());
     const held: (() => void)[] = [];

@@ -14,7 +14,7 @@ import {
 } from "@chowhound/shared/contracts/chowhound/v1/query_service";
 import { CallError } from "@chowhound/shared/errors/call-error";
 import { CALL_ERRORS, type CallErrorReason } from "@chowhound/shared/errors/reasons";
-import { errors, type Msg, type NatsConnection } from "@nats-io/transport-node";
+import { errors, type NatsConnection } from "@nats-io/transport-node";
 import type { DoorCall, DoorService } from "./door-service.ts";
 import { InFlightBytes } from "./in-flight-bytes.ts";
 import type { Serve } from "./serve-call.ts";
@@ -87,31 +87,45 @@ async function ask(query: Query, { connection, subject }: QueryServiceDependenci
       retryDelayMs: RETRY_MS,
     });
   const encoded = toBinary(QuerySchema, query);
-  const { data } = await requestPersistently(nc, subject, encoded).catch((cause) => {
-    const why = isNoResponders(cause) ? "no store is running" : "the store did not answer in time";
-    throw new CallError("store_unavailable", `${why}; try again later`, { retryDelayMs: RETRY_MS, cause });
-  });
-  return fromBinary(QueryAnswerSchema, data);
+  return await requestPersistently(nc, subject, encoded);
 }
 
-/** The first answer to a question that changes nothing. Rejects as the first request does. */
-async function requestPersistently(nc: NatsConnection, subject: string, question: Uint8Array): Promise<Msg> {
+/**
+ * The answer to a question that changes nothing: the first request's, or an earlier response to a later one. That those are refused,
+ * as where too many are waiting, says nothing of the first. Rejects as the first request does.
+ */
+async function requestPersistently(
+  nc: NatsConnection,
+  subject: string,
+  question: Uint8Array,
+): Promise<QueryAnswer> {
   const deadlineMs = performance.now() + ANSWER_TIMEOUT_MS;
-  const request = (): Promise<Msg> =>
-    nc.request(subject, question, { timeout: deadlineMs - performance.now() });
+  const request = async (): Promise<QueryAnswer> => {
+    const timeout = deadlineMs - performance.now();
+    const { data } = await nc.request(subject, question, { timeout }).catch(throwUnanswered);
+    return fromBinary(QueryAnswerSchema, data);
+  };
   let again: NodeJS.Timeout | undefined;
-  const laterAnswer = new Promise<Msg>((resolve) => {
+  const laterResponse = new Promise<QueryAnswer>((resolve) => {
     let asks = 1;
     again = setInterval(() => {
-      request().then(resolve, () => {});
+      request().then(
+        (said) => said.answer.case === "response" && resolve(said),
+        () => {},
+      );
       if (++asks === MAX_ASKS) clearInterval(again);
     }, ASK_AGAIN_MS);
   });
   try {
-    return await Promise.race([request(), laterAnswer]);
+    return await Promise.race([request(), laterResponse]);
   } finally {
     clearInterval(again);
   }
+}
+
+function throwUnanswered(cause: unknown): never {
+  const why = isNoResponders(cause) ? "no store is running" : "the store did not answer in time";
+  throw new CallError("store_unavailable", `${why}; try again later`, { retryDelayMs: RETRY_MS, cause });
 }
 
 function isNoResponders(error: unknown): boolean {
