@@ -127,26 +127,91 @@ describe("Batcher", () => {
     expect(texts()[2]).toEqual(["f"]);
   });
 
-  it("waits for the linger after an acknowledgement: who was answered may ask again", async () => {
+  it("waits for the linger since the batch before, and for nobody after a quiet time", async () => {
     const { batcher, sent, texts } = setUp({ lingerMs: 100 });
     const submit = (text: string) => void batcher.submit(origin("acme"), [recordOf(text)]);
-    submit("a");
+    for (const text of "abc") submit(text);
     await turns(3);
     sent[0]!.ack();
     await turns(3);
-    submit("b");
+    submit("d");
     await sleep(20);
-    submit("c");
+    submit("e");
     await turns(3);
-    expect(texts()).toEqual([["a"]]);
+    expect(texts()).toEqual([["a", "b", "c"]]);
     await sleep(200);
-    expect(texts()).toEqual([["a"], ["b", "c"]]);
+    expect(texts().slice(1)).toEqual([["d", "e"]]);
     sent[1]!.ack();
     await sleep(200);
-    // Nobody was answered just now.
-    submit("d");
+    submit("f");
     await turns(3);
-    expect(texts()[2]).toEqual(["d"]);
+    expect(texts()[2]).toEqual(["f"]);
+  });
+
+  it("waits no longer where the acknowledgement took as long as the linger", async () => {
+    const { batcher, sent, texts } = setUp({ lingerMs: 100 });
+    const submit = (text: string) => void batcher.submit(origin("acme"), [recordOf(text)]);
+    for (const text of "abc") submit(text);
+    await turns(3);
+    submit("d");
+    await sleep(110);
+    const ackedMs = performance.now();
+    sent[0]!.ack();
+    while (sent.length < 2) await turn();
+    expect(performance.now() - ackedMs).toBeLessThan(50);
+    expect(texts()[1]).toEqual(["d"]);
+  });
+
+  it("waits for nobody where as many wait as there have been at once", async () => {
+    const { batcher, sent, texts } = setUp({ lingerMs: 10_000 });
+    const submit = (text: string) => void batcher.submit(origin("acme"), [recordOf(text)]);
+    for (const text of "abc") submit(text);
+    await turns(3);
+    for (const round of [1, 2, 3]) {
+      sent.at(-1)!.ack();
+      await turns(3);
+      for (const text of "ab") submit(text);
+      await turns(3);
+      expect(texts()).toHaveLength(round);
+      submit("c");
+      await turns(3);
+      expect(texts()[round]).toEqual(["a", "b", "c"]);
+    }
+  });
+
+  it("holds up no caller who is alone, not even one with more than fits a batch", async () => {
+    const { batcher, sent, texts } = setUp({ lingerMs: 10_000 });
+    for (let round = 0; round < 3; round++) {
+      const answered = batcher.submit(
+        origin("acme"),
+        [..."abcdef"].map((text) => recordOf(text)),
+      );
+      await turns(3);
+      sent.at(-1)!.ack();
+      await turns(3);
+      sent.at(-1)!.ack();
+      await answered;
+    }
+    expect(texts().map((batch) => batch.length)).toEqual([4, 2, 4, 2, 4, 2]);
+  });
+
+  it("forgets in time how many there were at once", async () => {
+    const { batcher, sent, texts } = setUp({ lingerMs: 20 });
+    const submit = (text: string) => void batcher.submit(origin("acme"), [recordOf(text)]);
+    for (const text of "abc") submit(text);
+    await turns(3);
+    sent[0]!.ack();
+    for (let i = 0; i < 15; i++) {
+      await sleep(25);
+      submit("d");
+      await turns(3);
+      sent.at(-1)!.ack();
+      await turns(3);
+    }
+    const before = texts().length;
+    submit("e");
+    await turns(3);
+    expect(texts()).toHaveLength(before + 1);
   });
 
   it("goes on taking while every turn brings more, but no longer than the linger", async () => {

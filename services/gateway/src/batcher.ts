@@ -23,7 +23,7 @@ export interface BatcherOptions {
   maxRecords: number;
   /** A batch is sent before it would exceed this; a single larger record goes alone. */
   maxBytes(): number;
-  /** From one batch to the next of its partition, at least, where that isn't full. */
+  /** From one batch to the next of its partition, where that isn't full. */
   lingerMs: number;
   partitionOf(tenantId: string, record: AcceptedRecord): number;
   /** The highest number of RAW that is acknowledged by now: each batch tells it. */
@@ -35,11 +35,17 @@ export interface BatcherOptions {
 /** What a record and a call take in a batch beside their own bytes, at most. */
 const RECORD_OVERHEAD_BYTES = 64;
 const CALL_OVERHEAD_BYTES = 160;
+/** What is left from one batch to the next of how many calls there have been at once. */
+const FORGETTING = 0.9;
+/** Whoever was answered asks again within it, if at once. */
+const ASK_AGAIN_MS = 3;
 
 /**
- * Merges the records of calls into batches, per partition. A batch leaves when it is full. One that isn't leaves when the one
- * before it has been acknowledged, for the stream takes one after the other, and when the linger since that one left is over: a call
- * that comes alone waits for nothing, and of many small calls the batches become the larger the slower the mesh.
+ * Merges the records of calls into batches, per partition, for every batch has its price at every hop. A batch leaves when it is full.
+ * One that isn't leaves when the one before it has been acknowledged, for the stream takes one after the other, and when the linger is
+ * over since that one left, or earlier, when as many calls wait as there lately have been at once: then nobody else is likely to come.
+ * So a call that comes alone waits for nothing, callers who ask again when they are answered aren't held up, and of many small calls the
+ * batches become the larger the slower the mesh.
  */
 export class Batcher {
   readonly #options: BatcherOptions;
@@ -110,8 +116,13 @@ class PendingCall {
 class Lane {
   readonly #partition: number;
   readonly #options: BatcherOptions;
-  #open = new OpenBatch();
+  #open = new OpenBatch(undefined);
   #onTheirWay = 0;
+  #callsOnTheirWay = 0;
+  /** The most calls that were open or on their way at once; forgets slowly. */
+  #callsAtOnce = 0;
+  /** When the last batch left. */
+  #leftMs = Number.NEGATIVE_INFINITY;
   /** When the last batch was acknowledged, or failed. */
   #acknowledgedMs = Number.NEGATIVE_INFINITY;
   /** When the open one leaves, however much comes. */
@@ -129,6 +140,7 @@ class Lane {
   add(call: PendingCall, record: AcceptedRecord): void {
     if (this.#open.count > 0 && this.#open.bytesWith(call, record) > this.#options.maxBytes()) this.#flush();
     this.#open.add(call, record);
+    this.#callsAtOnce = Math.max(this.#callsAtOnce, this.#callsOnTheirWay + this.#open.newCalls);
     const isFull =
       this.#open.count === this.#options.maxRecords || this.#open.sampledCalls === MAX_TRACED_CALLS;
     if (isFull) this.#flush();
@@ -145,17 +157,22 @@ class Lane {
   }
 
   #flushSoon(): void {
-    if (this.#endOfTurn !== undefined || this.#endOfLinger !== undefined) return;
+    const isEverybodyHere = this.#open.calls >= this.#callsAtOnce;
+    if (this.#endOfTurn !== undefined || (this.#endOfLinger !== undefined && !isEverybodyHere)) return;
+    clearTimeout(this.#endOfLinger);
     const { lingerMs } = this.#options;
     const nowMs = performance.now();
-    const waitMs = this.#acknowledgedMs + lingerMs - nowMs;
-    this.#latestMs = nowMs + Math.max(waitMs, 0) + lingerMs;
+    const askAgainMs = Math.min(lingerMs, ASK_AGAIN_MS);
+    const dueMs = Math.max(this.#leftMs + lingerMs, this.#acknowledgedMs + askAgainMs);
+    const waitMs = isEverybodyHere ? 0 : Math.max(0, dueMs - nowMs);
+    this.#latestMs = nowMs + waitMs + lingerMs;
     if (waitMs > 0) this.#endOfLinger = setTimeout(() => this.#flushWhenQuiet(), waitMs);
     else this.#flushWhenQuiet();
   }
 
   /** At the end of the first turn that brings nothing more: whoever was answered together asks again together. */
   #flushWhenQuiet(): void {
+    this.#endOfLinger = undefined;
     const { count } = this.#open;
     this.#endOfTurn = setImmediate(() => {
       if (this.#open.count > count && performance.now() < this.#latestMs) this.#flushWhenQuiet();
@@ -170,8 +187,11 @@ class Lane {
     this.#endOfLinger = undefined;
     if (this.#open.count === 0) return;
     const batch = this.#open;
-    this.#open = new OpenBatch();
+    this.#open = new OpenBatch(batch.lastCall);
+    this.#leftMs = performance.now();
     this.#onTheirWay++;
+    this.#callsOnTheirWay += batch.newCalls;
+    this.#callsAtOnce = Math.max(this.#callsOnTheirWay, this.#callsAtOnce * FORGETTING);
     // Taken before publishing, so that a record is never in the mesh before it was accepted.
     const acceptedAtUs = Date.now() * 1000;
     const acknowledged = this.#options.acknowledged?.();
@@ -186,11 +206,12 @@ class Lane {
         () => batch.settle(acceptedAtUs, undefined),
         (error: unknown) => batch.settle(acceptedAtUs, { error }),
       )
-      .then(() => this.#arrived());
+      .then(() => this.#arrived(batch.newCalls));
   }
 
-  #arrived(): void {
+  #arrived(calls: number): void {
     this.#onTheirWay--;
+    this.#callsOnTheirWay -= calls;
     this.#acknowledgedMs = performance.now();
     if (this.#onTheirWay > 0) return;
     if (this.#open.count > 0) this.#flushSoon();
@@ -203,11 +224,30 @@ class OpenBatch {
   readonly #records: AcceptedRecord[] = [];
   readonly #callOf: number[] = [];
   readonly #calls: PendingCall[] = [];
+  readonly #before: PendingCall | undefined;
   #bytes = 0;
   #sampledCalls = 0;
 
+  /** @param before the call of the last record in the batch before this one: it may go on here */
+  constructor(before: PendingCall | undefined) {
+    this.#before = before;
+  }
+
   get count(): number {
     return this.#records.length;
+  }
+
+  get calls(): number {
+    return this.#calls.length;
+  }
+
+  /** Without the one that began in the batch before. */
+  get newCalls(): number {
+    return this.#calls.length - (this.#calls.length > 0 && this.#calls[0] === this.#before ? 1 : 0);
+  }
+
+  get lastCall(): PendingCall | undefined {
+    return this.#calls.at(-1);
   }
 
   get sampledCalls(): number {
@@ -222,14 +262,14 @@ class OpenBatch {
   }
 
   bytesWith(call: PendingCall, record: AcceptedRecord): number {
-    const ofCall = call === this.#calls.at(-1) ? 0 : callBytes(call.origin);
+    const ofCall = call === this.lastCall ? 0 : callBytes(call.origin);
     return this.#bytes + ofCall + record.bytes.length + RECORD_OVERHEAD_BYTES;
   }
 
   add(call: PendingCall, record: AcceptedRecord): void {
     this.#bytes = this.bytesWith(call, record);
     // The records of a call come one after the other.
-    if (call !== this.#calls.at(-1)) {
+    if (call !== this.lastCall) {
       this.#calls.push(call);
       if (call.origin.span !== undefined) this.#sampledCalls++;
       call.joined();

@@ -50,8 +50,8 @@ export const settings = {
     fallback: "512KiB",
   }),
   lingerMs: duration("CHOWHOUND_LINGER", 1, 1_000, {
-    doc: "how long a batch that isn't full waits for more records, once an earlier one has been acknowledged",
-    fallback: "3ms",
+    doc: "from one batch to the next that isn't full, unless as many calls wait as there lately were at once",
+    fallback: "12ms",
   }),
   inFlightBytes: size("CHOWHOUND_IN_FLIGHT_BYTES", 8 * MIB, 16_384 * MIB, {
     doc: "bytes of records between arrival and acknowledgement, of all tenants, beyond which calls are refused",

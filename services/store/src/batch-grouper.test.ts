@@ -3,34 +3,37 @@ import { describe, expect, it } from "vitest";
 import { BatchGrouper } from "./batch-grouper.ts";
 
 const limits = { maxRecords: 100, maxBytes: 1000, lingerMs: 5, patienceMs: 100 };
+const quiet = { isWriting: false, endedMs: Number.NEGATIVE_INFINITY };
 const item = (records: number, bytes = 1, alone = false) => ({ records, bytes, alone });
 
 describe("BatchGrouper", () => {
-  it("waits for company as long as it may", () => {
+  it("waits for nothing after a quiet time, and for the linger after a group", () => {
     const grouper = new BatchGrouper(limits);
-    expect(grouper.readyInMs(0)).toBeUndefined();
+    expect(grouper.readyInMs(0, quiet)).toBeUndefined();
     grouper.add(item(10), 100);
-    expect(grouper.readyInMs(102)).toBe(3);
-    expect(grouper.readyInMs(105)).toBe(0);
+    expect(grouper.readyInMs(100, quiet)).toBe(0);
+    expect(grouper.readyInMs(102, { isWriting: false, endedMs: 100 })).toBe(3);
+    expect(grouper.readyInMs(105, { isWriting: false, endedMs: 100 })).toBe(0);
   });
 
   it("waits longer while another group is written, but for that one alone and not for ever", () => {
     const grouper = new BatchGrouper(limits);
+    const writing = { isWriting: true, endedMs: 0 };
     grouper.add(item(10), 100);
-    expect(grouper.readyInMs(106, true)).toBe(94);
-    expect(grouper.readyInMs(106, false)).toBe(0);
-    expect(grouper.readyInMs(200, true)).toBe(0);
+    expect(grouper.readyInMs(106, writing)).toBe(94);
+    expect(grouper.readyInMs(106, { isWriting: false, endedMs: 99 })).toBe(0);
+    expect(grouper.readyInMs(200, writing)).toBe(0);
     grouper.add(item(90), 106);
-    expect(grouper.readyInMs(106, true)).toBe(0);
+    expect(grouper.readyInMs(106, writing)).toBe(0);
   });
 
   it("does not wait when the group is full by records or bytes", () => {
     const byRecords = new BatchGrouper(limits);
     byRecords.add(item(100), 0);
-    expect(byRecords.readyInMs(0)).toBe(0);
+    expect(byRecords.readyInMs(0, { isWriting: false, endedMs: 0 })).toBe(0);
     const byBytes = new BatchGrouper(limits);
     byBytes.add(item(1, 1000), 0);
-    expect(byBytes.readyInMs(0)).toBe(0);
+    expect(byBytes.readyInMs(0, { isWriting: false, endedMs: 0 })).toBe(0);
   });
 
   it("keeps what must be alone alone", () => {
@@ -64,7 +67,7 @@ describe("BatchGrouper", () => {
           taken.push(...group);
         }
         expect(taken).toEqual(items);
-        expect(grouper.readyInMs(0)).toBeUndefined();
+        expect(grouper.readyInMs(0, { isWriting: false, endedMs: 0 })).toBeUndefined();
       }),
     );
   });

@@ -9,16 +9,24 @@ export interface Weighed {
 export interface GroupLimits {
   maxRecords: number;
   maxBytes: number;
-  /** How long the first of a group waits for others. */
+  /** From the end of one transaction to the next, at least, where the group isn't full. */
   lingerMs: number;
-  /** The same while another group is being written: what is under way when that is done goes together. */
+  /** How long the first of a group waits while another group is being written. */
   patienceMs: number;
 }
 
+/** What is known of the groups before. */
+export interface Written {
+  /** One is being written now. */
+  isWriting: boolean;
+  /** When the last one ended; of the clock of `readyInMs`. */
+  endedMs: number;
+}
+
 /**
- * Forms groups by size and time: a group is ready when it is full, or when its first member has waited long enough. A
- * transaction costs as much as hundreds of records; so while one is under way, what isn't full waits for it to end, as long as that
- * takes no longer than usual. Little load waits for nobody, and much makes large groups by itself.
+ * Forms groups by size and time. A transaction costs as much as hundreds of records; so what isn't full waits while one is under
+ * way, as long as that takes no longer than usual, and for the linger after it. What comes after a quiet time waits for nothing,
+ * and much load makes large groups by itself.
  */
 export class BatchGrouper<T extends Weighed> {
   readonly #limits: GroupLimits;
@@ -41,17 +49,13 @@ export class BatchGrouper<T extends Weighed> {
     this.#bytes += item.bytes;
   }
 
-  /**
-   * Milliseconds until a group is ready: 0 when one is, undefined when nothing is waiting.
-   *
-   * @param isWriting another group is being written
-   */
-  readyInMs(now: number, isWriting = false): number | undefined {
+  /** Milliseconds until a group is ready: 0 when one is, undefined when nothing is waiting. */
+  readyInMs(now: number, { isWriting, endedMs }: Written): number | undefined {
     const first = this.#queue[0];
     if (first === undefined) return undefined;
     const { maxRecords, maxBytes, lingerMs, patienceMs } = this.#limits;
     if (first.item.alone || this.#records >= maxRecords || this.#bytes >= maxBytes) return 0;
-    return Math.max(0, first.since + (isWriting ? patienceMs : lingerMs) - now);
+    return Math.max(0, (isWriting ? first.since + patienceMs : endedMs + lingerMs) - now);
   }
 
   /** Takes the next group, oldest first: at least one item, and as many more as fit the limits. */

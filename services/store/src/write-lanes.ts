@@ -45,6 +45,8 @@ export class WriteLanes {
   readonly #options: WriteLanesOptions;
   readonly #free: IngestionWriter[];
   #timer: NodeJS.Timeout | undefined;
+  /** When the last group was written, or given up. */
+  #endedMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: WriteLanesOptions) {
     this.#options = options;
@@ -66,7 +68,10 @@ export class WriteLanes {
     clearTimeout(this.#timer);
     const { grouper } = this.#options;
     for (;;) {
-      const waitMs = grouper.readyInMs(performance.now(), this.busy > 0);
+      const waitMs = grouper.readyInMs(performance.now(), {
+        isWriting: this.busy > 0,
+        endedMs: this.#endedMs,
+      });
       if (waitMs === undefined || this.#free.length === 0) return;
       if (waitMs > 0) {
         this.#timer = setTimeout(() => this.#dispatch(), waitMs);
@@ -75,6 +80,7 @@ export class WriteLanes {
       const writer = this.#free.pop()!;
       void this.#write(writer, grouper.take()).finally(() => {
         this.#free.push(writer);
+        this.#endedMs = performance.now();
         this.#dispatch();
       });
     }
