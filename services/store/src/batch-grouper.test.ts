@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { BatchGrouper } from "./batch-grouper.ts";
 
 const limits = { maxRecords: 100, maxBytes: 1000, lingerMs: 5, patienceMs: 100 };
-const quiet = { isWriting: false, endedMs: Number.NEGATIVE_INFINITY };
+const quiet = { isWriting: false, beganMs: Number.NEGATIVE_INFINITY };
 const item = (records: number, bytes = 1, alone = false) => ({ records, bytes, alone });
 
 describe("BatchGrouper", () => {
@@ -12,16 +12,16 @@ describe("BatchGrouper", () => {
     expect(grouper.readyInMs(0, quiet)).toBeUndefined();
     grouper.add(item(10), 100);
     expect(grouper.readyInMs(100, quiet)).toBe(0);
-    expect(grouper.readyInMs(102, { isWriting: false, endedMs: 100 })).toBe(3);
-    expect(grouper.readyInMs(105, { isWriting: false, endedMs: 100 })).toBe(0);
+    expect(grouper.readyInMs(102, { isWriting: false, beganMs: 100 })).toBe(3);
+    expect(grouper.readyInMs(105, { isWriting: false, beganMs: 100 })).toBe(0);
   });
 
   it("waits longer while another group is written, but for that one alone and not for ever", () => {
     const grouper = new BatchGrouper(limits);
-    const writing = { isWriting: true, endedMs: 0 };
+    const writing = { isWriting: true, beganMs: 0 };
     grouper.add(item(10), 100);
     expect(grouper.readyInMs(106, writing)).toBe(94);
-    expect(grouper.readyInMs(106, { isWriting: false, endedMs: 99 })).toBe(0);
+    expect(grouper.readyInMs(106, { isWriting: false, beganMs: 99 })).toBe(0);
     expect(grouper.readyInMs(200, writing)).toBe(0);
     grouper.add(item(90), 106);
     expect(grouper.readyInMs(106, writing)).toBe(0);
@@ -30,10 +30,10 @@ describe("BatchGrouper", () => {
   it("does not wait when the group is full by records or bytes", () => {
     const byRecords = new BatchGrouper(limits);
     byRecords.add(item(100), 0);
-    expect(byRecords.readyInMs(0, { isWriting: false, endedMs: 0 })).toBe(0);
+    expect(byRecords.readyInMs(0, { isWriting: false, beganMs: 0 })).toBe(0);
     const byBytes = new BatchGrouper(limits);
     byBytes.add(item(1, 1000), 0);
-    expect(byBytes.readyInMs(0, { isWriting: false, endedMs: 0 })).toBe(0);
+    expect(byBytes.readyInMs(0, { isWriting: false, beganMs: 0 })).toBe(0);
   });
 
   it("keeps what must be alone alone", () => {
@@ -67,7 +67,7 @@ describe("BatchGrouper", () => {
           taken.push(...group);
         }
         expect(taken).toEqual(items);
-        expect(grouper.readyInMs(0, { isWriting: false, endedMs: 0 })).toBeUndefined();
+        expect(grouper.readyInMs(0, { isWriting: false, beganMs: 0 })).toBeUndefined();
       }),
     );
   });

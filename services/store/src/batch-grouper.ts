@@ -9,7 +9,7 @@ export interface Weighed {
 export interface GroupLimits {
   maxRecords: number;
   maxBytes: number;
-  /** From the end of one transaction to the next, at least, where the group isn't full. */
+  /** From the begin of one transaction to that of the next, at least, where the group isn't full. */
   lingerMs: number;
   /** How long the first of a group waits while another group is being written. */
   patienceMs: number;
@@ -19,13 +19,13 @@ export interface GroupLimits {
 export interface Written {
   /** One is being written now. */
   isWriting: boolean;
-  /** When the last one ended; of the clock of `readyInMs`. */
-  endedMs: number;
+  /** When the last one began; of the clock of `readyInMs`. */
+  beganMs: number;
 }
 
 /**
  * Forms groups by size and time. A transaction costs as much as hundreds of records; so what isn't full waits while one is under
- * way, as long as that takes no longer than usual, and for the linger after it. What comes after a quiet time waits for nothing,
+ * way, as long as that takes no longer than usual, and for the linger since it began. What comes after a quiet time waits for nothing,
  * and much load makes large groups by itself.
  */
 export class BatchGrouper<T extends Weighed> {
@@ -50,12 +50,12 @@ export class BatchGrouper<T extends Weighed> {
   }
 
   /** Milliseconds until a group is ready: 0 when one is, undefined when nothing is waiting. */
-  readyInMs(now: number, { isWriting, endedMs }: Written): number | undefined {
+  readyInMs(now: number, { isWriting, beganMs }: Written): number | undefined {
     const first = this.#queue[0];
     if (first === undefined) return undefined;
     const { maxRecords, maxBytes, lingerMs, patienceMs } = this.#limits;
     if (first.item.alone || this.#records >= maxRecords || this.#bytes >= maxBytes) return 0;
-    return Math.max(0, (isWriting ? first.since + patienceMs : endedMs + lingerMs) - now);
+    return Math.max(0, (isWriting ? first.since + patienceMs : beganMs + lingerMs) - now);
   }
 
   /** Takes the next group, oldest first: at least one item, and as many more as fit the limits. */

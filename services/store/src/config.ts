@@ -25,8 +25,8 @@ export const settings = {
     fallback: "8MiB",
   }),
   lingerMs: duration("CHOWHOUND_STORE_LINGER", 0, 60_000, {
-    doc: "from the end of one transaction to the next, at least, where that isn't full",
-    fallback: "10ms",
+    doc: "from the begin of one transaction to that of the next, at least, where that isn't full",
+    fallback: "20ms",
   }),
   maxHeld: integer("CHOWHOUND_STORE_MAX_HELD", 1, 1000, {
     doc: "batches held in memory at once",
