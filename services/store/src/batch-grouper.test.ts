@@ -2,26 +2,33 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { BatchGrouper } from "./batch-grouper.ts";
 
-const limits = { maxRecords: 100, maxBytes: 1000, lingerMs: 5, patienceMs: 100 };
-const quiet = { isWriting: false, beganMs: Number.NEGATIVE_INFINITY };
+const limits = { maxRecords: 100, maxBytes: 1000, lingerMs: 20, patienceMs: 100 };
+const none = { isWriting: false, endedMs: Number.NEGATIVE_INFINITY, tookMs: 0 };
+const justNow = { isWriting: false, endedMs: 0, tookMs: 10 };
 const item = (records: number, bytes = 1, alone = false) => ({ records, bytes, alone });
 
 describe("BatchGrouper", () => {
-  it("waits for nothing after a quiet time, and for the linger after a group", () => {
+  it("waits for nothing after a quiet time", () => {
     const grouper = new BatchGrouper(limits);
-    expect(grouper.readyInMs(0, quiet)).toBeUndefined();
+    expect(grouper.readyInMs(0, none)).toBeUndefined();
     grouper.add(item(10), 100);
-    expect(grouper.readyInMs(100, quiet)).toBe(0);
-    expect(grouper.readyInMs(102, { isWriting: false, beganMs: 100 })).toBe(3);
-    expect(grouper.readyInMs(105, { isWriting: false, beganMs: 100 })).toBe(0);
+    expect(grouper.readyInMs(100, none)).toBe(0);
+    expect(grouper.readyInMs(100, { isWriting: false, endedMs: 95, tookMs: 2 })).toBe(0);
+  });
+
+  it("waits after a group for as long as that took, or until the linger since it began is over", () => {
+    const grouper = new BatchGrouper(limits);
+    grouper.add(item(10), 100);
+    expect(grouper.readyInMs(101, { isWriting: false, endedMs: 100, tookMs: 8 })).toBe(7);
+    expect(grouper.readyInMs(101, { isWriting: false, endedMs: 100, tookMs: 15 })).toBe(4);
+    expect(grouper.readyInMs(101, { isWriting: false, endedMs: 100, tookMs: 90 })).toBe(0);
   });
 
   it("waits longer while another group is written, but for that one alone and not for ever", () => {
     const grouper = new BatchGrouper(limits);
-    const writing = { isWriting: true, beganMs: 0 };
+    const writing = { isWriting: true, endedMs: 0, tookMs: 0 };
     grouper.add(item(10), 100);
     expect(grouper.readyInMs(106, writing)).toBe(94);
-    expect(grouper.readyInMs(106, { isWriting: false, beganMs: 99 })).toBe(0);
     expect(grouper.readyInMs(200, writing)).toBe(0);
     grouper.add(item(90), 106);
     expect(grouper.readyInMs(106, writing)).toBe(0);
@@ -30,10 +37,10 @@ describe("BatchGrouper", () => {
   it("does not wait when the group is full by records or bytes", () => {
     const byRecords = new BatchGrouper(limits);
     byRecords.add(item(100), 0);
-    expect(byRecords.readyInMs(0, { isWriting: false, beganMs: 0 })).toBe(0);
+    expect(byRecords.readyInMs(0, justNow)).toBe(0);
     const byBytes = new BatchGrouper(limits);
     byBytes.add(item(1, 1000), 0);
-    expect(byBytes.readyInMs(0, { isWriting: false, beganMs: 0 })).toBe(0);
+    expect(byBytes.readyInMs(0, justNow)).toBe(0);
   });
 
   it("keeps what must be alone alone", () => {
@@ -67,7 +74,7 @@ describe("BatchGrouper", () => {
           taken.push(...group);
         }
         expect(taken).toEqual(items);
-        expect(grouper.readyInMs(0, { isWriting: false, beganMs: 0 })).toBeUndefined();
+        expect(grouper.readyInMs(0, justNow)).toBeUndefined();
       }),
     );
   });

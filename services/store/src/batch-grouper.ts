@@ -9,7 +9,7 @@ export interface Weighed {
 export interface GroupLimits {
   maxRecords: number;
   maxBytes: number;
-  /** From the begin of one transaction to that of the next, at least, where the group isn't full. */
+  /** From the begin of one transaction to that of the next, at most, where the group isn't full. */
   lingerMs: number;
   /** How long the first of a group waits while another group is being written. */
   patienceMs: number;
@@ -19,14 +19,16 @@ export interface GroupLimits {
 export interface Written {
   /** One is being written now. */
   isWriting: boolean;
-  /** When the last one began; of the clock of `readyInMs`. */
-  beganMs: number;
+  /** When the last one ended; of the clock of `readyInMs`. */
+  endedMs: number;
+  /** How long it took: milliseconds. */
+  tookMs: number;
 }
 
 /**
  * Forms groups by size and time. A transaction costs as much as hundreds of records; so what isn't full waits while one is under
- * way, as long as that takes no longer than usual, and for the linger since it began. What comes after a quiet time waits for nothing,
- * and much load makes large groups by itself.
+ * way, as long as that takes no longer than usual, and then for as long as it took, or until the linger since it began is over: the writers
+ * rest half of the time, or are busy with large groups. What comes after a quiet time waits for nothing.
  */
 export class BatchGrouper<T extends Weighed> {
   readonly #limits: GroupLimits;
@@ -50,12 +52,13 @@ export class BatchGrouper<T extends Weighed> {
   }
 
   /** Milliseconds until a group is ready: 0 when one is, undefined when nothing is waiting. */
-  readyInMs(now: number, { isWriting, beganMs }: Written): number | undefined {
+  readyInMs(now: number, { isWriting, endedMs, tookMs }: Written): number | undefined {
     const first = this.#queue[0];
     if (first === undefined) return undefined;
     const { maxRecords, maxBytes, lingerMs, patienceMs } = this.#limits;
     if (first.item.alone || this.#records >= maxRecords || this.#bytes >= maxBytes) return 0;
-    return Math.max(0, (isWriting ? first.since + patienceMs : beganMs + lingerMs) - now);
+    const restMs = Math.min(tookMs, Math.max(0, lingerMs - tookMs));
+    return Math.max(0, (isWriting ? first.since + patienceMs : endedMs + restMs) - now);
   }
 
   /** Takes the next group, oldest first: at least one item, and as many more as fit the limits. */

@@ -25,7 +25,7 @@ export const settings = {
     fallback: "8MiB",
   }),
   lingerMs: duration("CHOWHOUND_STORE_LINGER", 0, 60_000, {
-    doc: "from the begin of one transaction to that of the next, at least, where that isn't full",
+    doc: "from the begin of one transaction to that of the next that isn't full; less where it takes less than half of that",
     fallback: "20ms",
   }),
   maxHeld: integer("CHOWHOUND_STORE_MAX_HELD", 1, 1000, {

@@ -45,8 +45,9 @@ export class WriteLanes {
   readonly #options: WriteLanesOptions;
   readonly #free: IngestionWriter[];
   #timer: NodeJS.Timeout | undefined;
-  /** When the last group was taken. */
-  #beganMs = Number.NEGATIVE_INFINITY;
+  /** When the last group was written or given up, and how long that took. */
+  #endedMs = Number.NEGATIVE_INFINITY;
+  #tookMs = 0;
 
   constructor(options: WriteLanesOptions) {
     this.#options = options;
@@ -70,7 +71,8 @@ export class WriteLanes {
     for (;;) {
       const waitMs = grouper.readyInMs(performance.now(), {
         isWriting: this.busy > 0,
-        beganMs: this.#beganMs,
+        endedMs: this.#endedMs,
+        tookMs: this.#tookMs,
       });
       if (waitMs === undefined || this.#free.length === 0) return;
       if (waitMs > 0) {
@@ -78,9 +80,11 @@ export class WriteLanes {
         return;
       }
       const writer = this.#free.pop()!;
-      this.#beganMs = performance.now();
+      const beganMs = performance.now();
       void this.#write(writer, grouper.take()).finally(() => {
         this.#free.push(writer);
+        this.#endedMs = performance.now();
+        this.#tookMs = this.#endedMs - beganMs;
         this.#dispatch();
       });
     }
