@@ -1,9 +1,12 @@
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { Agent, request } from "node:http";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { create, toJsonString } from "@bufbuild/protobuf";
+import { findFreePort } from "@chowhound/local/free-port";
 import { IngestionDataSchema } from "@chowhound/shared/contracts/chowhound/v1/ingestion_data";
-import { type JetStreamClient, jetstream, RetentionPolicy } from "@nats-io/jetstream";
+import { jetstream, RetentionPolicy } from "@nats-io/jetstream";
 import { connect } from "@nats-io/transport-node";
 import { Client } from "pg";
 import { watchCpu, watchOwnCpu } from "../cpu-watch.ts";
@@ -13,17 +16,21 @@ import { BrokenBooksError, type Measurement, WITHOUT_BOOKS } from "../measuremen
 import { countRows, startPlainServers, untilRows } from "../plain-servers.ts";
 import type { ConnectProgram } from "./find-connect.ts";
 
-export type PeerForm = "records" | "archives";
+/** What a message holds, and whether it comes through a door of the program's own. */
+export type PeerForm = "records" | "archives" | "door";
 
 const SUBJECT = "peer.records";
-const PUBLISHES_IN_FLIGHT = { records: 1_000, archives: 16 };
+const IN_FLIGHT = { records: 1_000, archives: 16, door: 16 };
+const CONFIGURATION = { records: "records.yaml", archives: "archives.yaml", door: "archives.yaml" };
 const PUBLISH_TIMEOUT_MS = 60_000;
+const DOOR_TIMEOUT_MS = 10_000;
 const WARM_UP_RECORDS = 20_000;
 const FIRST = 10_000_000;
 
 /**
- * Lands new records by way of Redpanda Connect, from the first publish until the last row can be read. There is no door before it: the
- * load generator publishes to JetStream itself, which spares the peer what the gateway costs.
+ * Lands new records by way of Redpanda Connect, from the first publish until the last row can be read. Without a door the load
+ * generator publishes to JetStream itself, which spares the peer what the gateway costs; with one, it posts to a second
+ * process of the same program.
  */
 export async function measureConnect(
   program: ConnectProgram,
@@ -36,25 +43,27 @@ export async function measureConnect(
   const jsm = await js.jetstreamManager();
   await jsm.streams.add({ name: "records", subjects: [SUBJECT], retention: RetentionPolicy.Workqueue });
   const { natsUrl, postgresUrl } = servers;
-  const peer = spawn(program.path, ["run", join(import.meta.dirname, `${form}.yaml`)], {
-    env: { ...process.env, NATS_URL: natsUrl, POSTGRES_URL: postgresUrl, GOMAXPROCS: "2" },
-    stdio: ["ignore", "ignore", "inherit"],
-  });
-  const ended = once(peer, "exit");
+  const peer = start(program, CONFIGURATION[form], { NATS_URL: natsUrl, POSTGRES_URL: postgresUrl });
+  const door = form === "door" ? await openDoor(program, natsUrl) : undefined;
+  const publish = door?.post ?? (async (message: Uint8Array) => void (await js.publish(SUBJECT, message)));
   const client = new Client(postgresUrl);
   try {
     await client.connect();
     const land = async (messages: readonly Uint8Array[], count: number): Promise<void> => {
       const rows = (await countRows(client)) + count;
-      await publishAll(js, messages, PUBLISHES_IN_FLIGHT[form]);
+      await publishAll(publish, messages, IN_FLIGHT[form]);
       await untilRows(client, rows, signal);
-      if (peer.exitCode !== null) throw new BrokenBooksError(`${program.path} ended`);
+      if (peer.child.exitCode !== null) throw new BrokenBooksError(`${program.path} ended`);
     };
     await land(encodeMessages(form, { first: 0, count: WARM_UP_RECORDS }), WARM_UP_RECORDS);
     const messages = encodeMessages(form, { first: FIRST, count: records });
     await client.query("checkpoint");
     const ownCpuUs = watchOwnCpu();
-    const cpu = watchCpu({ ...servers.pids, connect: peer.pid });
+    const cpu = watchCpu({
+      ...servers.pids,
+      connect: peer.child.pid,
+      ...(door && { door: door.program.child.pid }),
+    });
     const startedMs = performance.now();
     await land(messages, records);
     const elapsedMs = performance.now() - startedMs;
@@ -67,12 +76,69 @@ export async function measureConnect(
       ...machine,
     };
   } finally {
-    peer.kill();
-    await ended;
+    await Promise.all([door?.stop(), peer.stop()]);
     await client.end();
     await nc.close();
     await servers.stop();
   }
+}
+
+interface Running {
+  child: ChildProcess;
+  stop(): Promise<void>;
+}
+
+function start(program: ConnectProgram, file: string, settings: Record<string, string>): Running {
+  const child = spawn(program.path, ["run", join(import.meta.dirname, file)], {
+    env: { ...process.env, ...settings, GOMAXPROCS: "2" },
+    stdio: ["ignore", "ignore", "inherit"],
+  });
+  const ended = once(child, "exit");
+  return {
+    child,
+    stop: async () => {
+      child.kill();
+      await ended;
+    },
+  };
+}
+
+/** A process of the program that takes messages by HTTP, and answers when JetStream has acknowledged them. */
+async function openDoor(
+  connectProgram: ConnectProgram,
+  natsUrl: string,
+): Promise<{ program: Running; post(message: Uint8Array): Promise<void>; stop(): Promise<void> }> {
+  const address = `127.0.0.1:${await findFreePort()}`;
+  const program = start(connectProgram, "door.yaml", { NATS_URL: natsUrl, DOOR_ADDRESS: address });
+  const agent = new Agent({ keepAlive: true, maxSockets: IN_FLIGHT.door });
+  const post = (message: Uint8Array): Promise<void> =>
+    new Promise((resolve, reject) => {
+      const headers = { "content-type": "text/plain", "content-length": message.length };
+      const call = request(`http://${address}/records`, { agent, method: "POST", headers });
+      call.on("error", reject);
+      call.on("response", (response) => {
+        response.resume().on("error", reject);
+        response.on("end", () => {
+          if (response.statusCode === 200) resolve();
+          else reject(new Error(`the peer's door answered with ${response.statusCode}`));
+        });
+      });
+      call.end(message);
+    });
+  const deadlineMs = performance.now() + DOOR_TIMEOUT_MS;
+  // It has no health of its own; it answers a GET with 405 as soon as it listens.
+  while (!(await fetch(`http://${address}/records`).then(Boolean, () => false))) {
+    if (performance.now() > deadlineMs) throw new Error("the peer's door does not open");
+    await sleep(50);
+  }
+  return {
+    program,
+    post,
+    stop: async () => {
+      agent.destroy();
+      await program.stop();
+    },
+  };
 }
 
 /** JSON, as anybody who uses such a program would have it: one record, or a line each. */
@@ -88,13 +154,13 @@ function encodeMessages(form: PeerForm, range: { first: number; count: number })
 }
 
 async function publishAll(
-  js: JetStreamClient,
+  publish: (message: Uint8Array) => Promise<void>,
   messages: readonly Uint8Array[],
   inFlight: number,
 ): Promise<void> {
   const waiting = messages.values();
   const work = async (): Promise<void> => {
-    for (const message of waiting) await js.publish(SUBJECT, message);
+    for (const message of waiting) await publish(message);
   };
   await Promise.all(Array.from({ length: inFlight }, work));
 }

@@ -24,6 +24,7 @@ const PROCESSES = [
   "enricher",
   "dedup",
   "store",
+  "door",
   "connect",
   "nats",
   "postgres",
