@@ -74,7 +74,8 @@ export async function untilRows(client: Client, expected: number, signal: AbortS
   }
 }
 
-async function createTable(postgresUrl: string): Promise<void> {
+/** Makes `records` with the keys and indexes of the mesh's. */
+export async function createTable(postgresUrl: string): Promise<void> {
   const client = new Client(postgresUrl);
   await client.connect();
   try {

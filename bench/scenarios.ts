@@ -1,6 +1,7 @@
 import type { Scenario } from "./scenario.ts";
 import { batches } from "./scenarios/batches.ts";
 import { books } from "./scenarios/books.ts";
+import { builds } from "./scenarios/builds.ts";
 import { calls } from "./scenarios/calls.ts";
 import { dedupIndex } from "./scenarios/dedup-index.ts";
 import { doors } from "./scenarios/doors.ts";
@@ -25,6 +26,7 @@ export const SCENARIOS: readonly Scenario[] = [
   pieces,
   dedupIndex,
   books,
+  builds,
   tracing,
   batches,
   tenants,

@@ -5,7 +5,7 @@ import { ensureReachableDirectory } from "./own-directory.ts";
 import { runCommand } from "./run-command.ts";
 import type { User } from "./unprivileged-user.ts";
 
-/** The programs of PostgreSQL that npm installed for this platform. */
+/** The programs of a PostgreSQL. */
 export interface PostgresBinaries {
   initdb: string;
   postgres: string;
@@ -60,13 +60,16 @@ async function makeLinks(root: string): Promise<void> {
   }
 }
 
-async function runnable(root: string, user: User | undefined): Promise<PostgresBinaries> {
+function runnable(root: string, user: User | undefined): Promise<PostgresBinaries> {
+  return postgresBinariesIn(join(root, "native", "bin"), user);
+}
+
+/** The programs in a directory. Rejects where `user` can't run them. */
+export async function postgresBinariesIn(bin: string, user?: User): Promise<PostgresBinaries> {
   const extension = process.platform === "win32" ? ".exe" : "";
-  const [initdb = "", postgres = ""] = ["initdb", "postgres"].map((name) =>
-    join(root, "native", "bin", name + extension),
-  );
+  const [initdb = "", postgres = ""] = ["initdb", "postgres"].map((name) => join(bin, name + extension));
   const output = await runCommand(postgres, ["--version"], { ...user, cwd: "/", timeout: 30_000 });
-  return { initdb, postgres, version: /(\d+\.\d+)\s*$/.exec(output)?.[1] ?? output.trim() };
+  return { initdb, postgres, version: /(\d+\.\d+)/.exec(output)?.[1] ?? output.trim() };
 }
 
 /** Made aside and moved in one step, so that no one sees half a copy. */

@@ -14,6 +14,8 @@ export { removePostgresData } from "./postgres-home.ts";
 export interface PostgresOptions {
   /** For this server alone. */
   dataDir: string;
+  /** Instead of the PostgreSQL that npm installed. */
+  binaries?: PostgresBinaries;
   /** None or 0: a free one. */
   port?: number;
   /** The superuser's, when the database is first made (a random one by default); it is kept in `dataDir`. */
@@ -46,7 +48,7 @@ const superuser = "postgres";
 export async function startPostgres(options: PostgresOptions): Promise<Postgres> {
   const { settings = {}, signal, log } = options;
   const user = findUnprivilegedUser();
-  const binaries = await findPostgresBinaries(user);
+  const binaries = options.binaries ?? (await findPostgresBinaries(user));
   const home = await ensurePostgresHome(resolve(options.dataDir), user);
   const cluster = join(home, "cluster");
   const password = await ensureCluster({ home, cluster, binaries, user, password: options.password });
@@ -80,8 +82,10 @@ async function ensureCluster(options: {
     await chown(draft, user.uid, user.gid);
     await chown(passwordFile, user.uid, user.gid);
   }
-  // PostgreSQL's own C.UTF-8 sorts by bytes, and is the same on every system.
-  const locale = ["--encoding=UTF8", "--no-locale", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"];
+  // PostgreSQL's own C.UTF-8 sorts by bytes, and is the same on every system. It is there since 17.
+  const hasOwnLocale = Number.parseFloat(options.binaries.version) >= 17;
+  const ownLocale = hasOwnLocale ? ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"] : [];
+  const locale = ["--encoding=UTF8", "--no-locale", ...ownLocale];
   await runCommand(
     options.binaries.initdb,
     [
