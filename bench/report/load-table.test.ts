@@ -47,6 +47,11 @@ test("CPU is told per record, process by process and for all", () => {
   expect(cells(table, "CPU, of the copy's")[0]?.median).toBeCloseTo(14 / 5.5);
 });
 
+test("a service's replicas are told together", () => {
+  const table = tableOf({ fresh: load(20, { gateway: 3000, "gateway-2": 2000, "gateway-10": 1000 }) });
+  expect(cells(table, "gateway, µs CPU/record")[0]?.median).toBe(6);
+});
+
 test("cores kept busy by the benchmark and, while they were watched, by anything else", () => {
   const table = tableOf(round(10, 20));
   expect(cells(table, "cores busy with it")[0]?.median).toBeCloseTo(0.7);

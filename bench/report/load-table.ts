@@ -54,7 +54,7 @@ export function loadTable<Column extends string>(
     ...(chart !== undefined && { chart }),
   });
   const processes = PROCESSES.filter((process) =>
-    rounds.some((round) => names.some((column) => round[column]?.cpuUs?.[process] !== undefined)),
+    rounds.some((round) => names.some((column) => cpuUsOf(round[column], process) !== undefined)),
   );
   const ratioRows = ratios.map(({ to, title, of, chart }) =>
     row(
@@ -75,9 +75,10 @@ export function loadTable<Column extends string>(
     ...(showsBytes ? [row("MB/s", 1, megabytesPerSecond)] : []),
     ...ratioRows,
     ...processes.map((process) =>
-      row(`${process}, µs CPU/record`, 1, ({ cpuUs, records }) =>
-        cpuUs?.[process] === undefined ? undefined : cpuUs[process] / records,
-      ),
+      row(`${process}, µs CPU/record`, 1, (measurement) => {
+        const us = cpuUsOf(measurement, process);
+        return us === undefined ? undefined : us / measurement.records;
+      }),
     ),
     row("all, µs CPU/record", 1, cpuPerRecordUs),
     row("all but postgres, µs CPU/record", 1, cpuWithoutPostgresUs),
@@ -138,6 +139,14 @@ function coresElsewhere(measurement: Measurement): number | undefined {
   const us = allCpuUs(measurement);
   if (us === undefined || measurement.machineCpuUs === undefined) return undefined;
   return (measurement.machineCpuUs - us) / (measurement.watchedMs * 1000);
+}
+
+/** Of all replicas of it: `gateway`, `gateway-2` and so on. */
+function cpuUsOf(measurement: Measurement | undefined, process: string): number | undefined {
+  const replicas = Object.entries(measurement?.cpuUs ?? {}).filter(
+    ([name]) => name.replace(/-\d+$/, "") === process,
+  );
+  return replicas.length === 0 ? undefined : replicas.reduce((sum, [, us]) => sum + us, 0);
 }
 
 function allCpuUs({ cpuUs }: Measurement): number | undefined {
