@@ -44,11 +44,12 @@ export async function measureConnect(
   await jsm.streams.add({ name: "records", subjects: [SUBJECT], retention: RetentionPolicy.Workqueue });
   const { natsUrl, postgresUrl } = servers;
   const peer = start(program, CONFIGURATION[form], { NATS_URL: natsUrl, POSTGRES_URL: postgresUrl });
-  const door = form === "door" ? await openDoor(program, natsUrl) : undefined;
-  const publish = door?.post ?? (async (message: Uint8Array) => void (await js.publish(SUBJECT, message)));
   const client = new Client(postgresUrl);
+  let door: Door | undefined;
   try {
     await client.connect();
+    if (form === "door") door = await openDoor(program, natsUrl);
+    const publish = door?.post ?? (async (message: Uint8Array) => void (await js.publish(SUBJECT, message)));
     const land = async (messages: readonly Uint8Array[], count: number): Promise<void> => {
       const rows = (await countRows(client)) + count;
       await publishAll(publish, messages, IN_FLIGHT[form]);
@@ -62,7 +63,7 @@ export async function measureConnect(
     const cpu = watchCpu({
       ...servers.pids,
       connect: peer.child.pid,
-      ...(door && { door: door.program.child.pid }),
+      ...(door && { door: door.child.pid }),
     });
     const startedMs = performance.now();
     await land(messages, records);
@@ -103,13 +104,14 @@ function start(program: ConnectProgram, file: string, settings: Record<string, s
   };
 }
 
+interface Door extends Running {
+  post(message: Uint8Array): Promise<void>;
+}
+
 /** A process of the program that takes messages by HTTP, and answers when JetStream has acknowledged them. */
-async function openDoor(
-  connectProgram: ConnectProgram,
-  natsUrl: string,
-): Promise<{ program: Running; post(message: Uint8Array): Promise<void>; stop(): Promise<void> }> {
+async function openDoor(program: ConnectProgram, natsUrl: string): Promise<Door> {
   const address = `127.0.0.1:${await findFreePort()}`;
-  const program = start(connectProgram, "door.yaml", { NATS_URL: natsUrl, DOOR_ADDRESS: address });
+  const running = start(program, "door.yaml", { NATS_URL: natsUrl, DOOR_ADDRESS: address });
   const agent = new Agent({ keepAlive: true, maxSockets: IN_FLIGHT.door });
   const post = (message: Uint8Array): Promise<void> =>
     new Promise((resolve, reject) => {
@@ -128,15 +130,18 @@ async function openDoor(
   const deadlineMs = performance.now() + DOOR_TIMEOUT_MS;
   // It has no health of its own; it answers a GET with 405 as soon as it listens.
   while (!(await fetch(`http://${address}/records`).then(Boolean, () => false))) {
-    if (performance.now() > deadlineMs) throw new Error("the peer's door does not open");
+    if (performance.now() > deadlineMs) {
+      await running.stop();
+      throw new Error("the peer's door does not open");
+    }
     await sleep(50);
   }
   return {
-    program,
+    child: running.child,
     post,
     stop: async () => {
       agent.destroy();
-      await program.stop();
+      await running.stop();
     },
   };
 }

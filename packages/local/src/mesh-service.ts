@@ -39,7 +39,6 @@ export function createMeshService(options: {
           what: name,
           command: findNode(),
           args: [
-            ...(options.env().ZZ_FLAGS ?? process.env.ZZ_FLAGS ?? "").split(" ").filter(Boolean),
             YOUNG_GENERATION,
             join(options.root() ?? repositoryRoot, "services", service, "src", "main.ts"),
           ],
