@@ -99,7 +99,7 @@ async function fill(bench: Bench, first: number, size: number): Promise<void> {
 function updatesAllOver(options: { rows: number; count: number; revision: number }): Uint8Array[] {
   const { rows, count, revision } = options;
   const records = Array.from({ length: count }, (_, i) =>
-    benchRecord(Math.floor((i / count) * rows), revision),
+    benchRecord(Math.floor((i * rows) / count), revision),
   );
   return encodeCalls(records, CALL_RECORDS);
 }
