@@ -63,7 +63,9 @@ it.concurrent("ends a writer that stands still in the midst of a COPY, and says 
   expect(await want(1, log as never)).toBe("landed");
   await lost;
   // It is told once the server has answered, which the one that waited may hear sooner.
-  await expect.poll(() => logged).toEqual([expect.objectContaining({ session: pid, state: "active" })]);
+  await expect
+    .poll(() => logged, { timeout: 5_000 })
+    .toEqual([expect.objectContaining({ session: pid, state: "active" })]);
 });
 
 it.concurrent("ends a writer that stands still and keeps others from migrating", async () => {
