@@ -1,4 +1,4 @@
-import { createFingerprintIndex } from "../../services/dedup/src/fingerprint-index.ts";
+import { createFingerprintIndex } from "@chowhound/shared/evidence/fingerprint-index";
 import { figureOf, type Row, type Table } from "../report/table.ts";
 import type { Scenario } from "../scenario.ts";
 

@@ -5,18 +5,18 @@ import {
   ConfirmResponseSchema,
 } from "@chowhound/shared/contracts/chowhound/internal/v1/commit_notice";
 import type { RecordBatch } from "@chowhound/shared/contracts/chowhound/internal/v1/record_batch";
+import { absorbNotice } from "@chowhound/shared/evidence/commit-notices";
+import { createConfirmation } from "@chowhound/shared/evidence/confirm-generation";
+import { createDropLicense } from "@chowhound/shared/evidence/drop-license";
+import type { Evidence } from "@chowhound/shared/evidence/evidence";
+import { createFingerprintIndex, type FingerprintIndex } from "@chowhound/shared/evidence/fingerprint-index";
 import { HASH_BYTES } from "@chowhound/shared/record/content-hash";
 import { natsNames } from "@chowhound/shared/stream/topology";
 import { Tap } from "@chowhound/shared/tap/tap";
 import { Meter } from "@chowhound/shared/telemetry/meter";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { pino } from "pino";
-import { absorbNotice } from "../../services/dedup/src/commit-notices.ts";
-import { createConfirmation } from "../../services/dedup/src/confirm-generation.ts";
 import { createDeliveryHandler } from "../../services/dedup/src/dedup-delivery.ts";
-import { createDropLicense } from "../../services/dedup/src/drop-license.ts";
-import type { Evidence } from "../../services/dedup/src/evidence.ts";
-import { createFingerprintIndex, type FingerprintIndex } from "../../services/dedup/src/fingerprint-index.ts";
 import { appendAdditions, enrichBatch } from "../../services/enricher/src/enrich-batch.ts";
 import type { PipelineSet } from "../../services/enricher/src/pipeline-set.ts";
 import { sendCommitNotice } from "../../services/store/src/commit-notices.ts";

@@ -9,6 +9,7 @@ import {
   type RecordBatch,
   RecordBatchSchema,
 } from "@chowhound/shared/contracts/chowhound/internal/v1/record_batch";
+import { createFingerprintIndex, type FingerprintIndex } from "@chowhound/shared/evidence/fingerprint-index";
 import type { Delivery } from "@chowhound/shared/stream/stage-consumer";
 import { Tap } from "@chowhound/shared/tap/tap";
 import { Meter } from "@chowhound/shared/telemetry/meter";
@@ -17,7 +18,6 @@ import { encodeSample, sampleBatch } from "@chowhound/shared/testing/sample-batc
 import { pino } from "pino";
 import { describe, expect, it } from "vitest";
 import { createDeliveryHandler } from "./dedup-delivery.ts";
-import { createFingerprintIndex, type FingerprintIndex } from "./fingerprint-index.ts";
 
 /** Handles one message; tells what was published and what became of the delivery. */
 async function handle(

@@ -6,6 +6,8 @@ import {
   type RecordBatch,
   RecordBatchSchema,
 } from "@chowhound/shared/contracts/chowhound/internal/v1/record_batch";
+import type { Confirmation } from "@chowhound/shared/evidence/confirm-generation";
+import type { FingerprintIndex } from "@chowhound/shared/evidence/fingerprint-index";
 import { HASH_BYTES } from "@chowhound/shared/record/content-hash";
 import type { Logger } from "@chowhound/shared/runtime/logger";
 import type { Delivery } from "@chowhound/shared/stream/stage-consumer";
@@ -15,10 +17,8 @@ import type { TapSource } from "@chowhound/shared/tap/tap-source";
 import type { Meter } from "@chowhound/shared/telemetry/meter";
 import type { StageTrace } from "@chowhound/shared/telemetry/stage-trace";
 import { traceHeaderBytes } from "@chowhound/shared/telemetry/trace-header";
-import type { Confirmation } from "./confirm-generation.ts";
 import { dropRecords } from "./drop-records.ts";
 import { findCommitted, holdsAny } from "./find-committed.ts";
-import type { FingerprintIndex } from "./fingerprint-index.ts";
 
 /** How long a batch of newer software waits for a replica that understands it. */
 const NEWER_DELAY_MS = 5_000;

@@ -1,7 +1,7 @@
+import { createFingerprintIndex } from "@chowhound/shared/evidence/fingerprint-index";
 import { sampleBatch } from "@chowhound/shared/testing/sample-batches";
 import { describe, expect, it } from "vitest";
 import { findCommitted } from "./find-committed.ts";
-import { createFingerprintIndex } from "./fingerprint-index.ts";
 
 describe("finding committed records", () => {
   it("finds those that the index holds, and never a dead one", () => {

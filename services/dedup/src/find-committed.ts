@@ -1,6 +1,6 @@
 import type { RecordBatch } from "@chowhound/shared/contracts/chowhound/internal/v1/record_batch";
+import type { FingerprintIndex } from "@chowhound/shared/evidence/fingerprint-index";
 import { HASH_BYTES } from "@chowhound/shared/record/content-hash";
-import type { FingerprintIndex } from "./fingerprint-index.ts";
 
 /** The indices, ascending, of the records whose fingerprint the index holds. Records labelled dead are never among them. */
 export function findCommitted(batch: RecordBatch, index: Pick<FingerprintIndex, "has">): number[] {

@@ -2,10 +2,10 @@ import { createHash } from "node:crypto";
 import { mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { createDropLicense } from "@chowhound/shared/evidence/drop-license";
+import { createFingerprintIndex, type FingerprintIndex } from "@chowhound/shared/evidence/fingerprint-index";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { createDropLicense } from "./drop-license.ts";
-import { createFingerprintIndex, type FingerprintIndex } from "./fingerprint-index.ts";
 import { createIndexSnapshot, SnapshotError } from "./index-snapshot.ts";
 
 const capacity = 3000;

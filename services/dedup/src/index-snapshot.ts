@@ -15,13 +15,13 @@
 import { type FileHandle, open, rename, rm, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { crc32 } from "node:zlib";
-import type { Binding } from "./drop-license.ts";
+import type { Binding } from "@chowhound/shared/evidence/drop-license";
 import {
   bucketBytes,
   createFingerprintIndex,
   type FingerprintIndex,
   type FingerprintIndexSize,
-} from "./fingerprint-index.ts";
+} from "@chowhound/shared/evidence/fingerprint-index";
 
 /** A failed save; the snapshot before it is still in place. The cause says what went wrong. */
 export class SnapshotError extends Error {

@@ -1,9 +1,9 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
+import { createDropLicense } from "@chowhound/shared/evidence/drop-license";
+import type { Evidence } from "@chowhound/shared/evidence/evidence";
+import { createFingerprintIndex } from "@chowhound/shared/evidence/fingerprint-index";
 import type { Logger } from "@chowhound/shared/runtime/logger";
-import { createDropLicense } from "./drop-license.ts";
-import type { Evidence } from "./evidence.ts";
-import { createFingerprintIndex } from "./fingerprint-index.ts";
 import { createIndexSnapshot } from "./index-snapshot.ts";
 
 /** Evidence that outlives the process, as far as the disk allows: trouble with it is logged, never thrown. */

@@ -1,12 +1,12 @@
+import { absorbNotice } from "@chowhound/shared/evidence/commit-notices";
+import { createConfirmation } from "@chowhound/shared/evidence/confirm-generation";
 import type { Service, ServiceRuntime } from "@chowhound/shared/service/run-service";
 import { connectNats } from "@chowhound/shared/stream/nats-connection";
 import { publishUntilAcknowledged } from "@chowhound/shared/stream/publish-batch";
 import { StageConsumer } from "@chowhound/shared/stream/stage-consumer";
 import { awaitStream, maxMessageBytes, natsNames } from "@chowhound/shared/stream/topology";
 import { jetstream } from "@nats-io/jetstream";
-import { absorbNotice } from "./commit-notices.ts";
 import type { DedupConfig } from "./config.ts";
-import { createConfirmation } from "./confirm-generation.ts";
 import { createDeliveryHandler } from "./dedup-delivery.ts";
 import { keepEvidence } from "./keep-evidence.ts";
 

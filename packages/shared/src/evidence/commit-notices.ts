@@ -3,8 +3,8 @@ import {
   type CommitNotice,
   CommitNoticeSchema,
 } from "@chowhound/shared/contracts/chowhound/internal/v1/commit_notice";
-import { HASH_BYTES } from "@chowhound/shared/record/content-hash";
-import { UUID_BYTES } from "@chowhound/shared/record/uuid";
+import { HASH_BYTES } from "../record/content-hash.ts";
+import { UUID_BYTES } from "../record/uuid.ts";
 import type { Evidence } from "./evidence.ts";
 
 /** What a notice led to; `revalidate`: it is of another database than the index, which has to be asked. */
