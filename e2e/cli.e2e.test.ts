@@ -368,10 +368,12 @@ describe("reading back", () => {
   });
 });
 
-/** Sends records until a tail has seen one. */
+let fed = 0;
+/** Sends new records until a tail has seen one. */
 async function feedUntil(isSeen: () => boolean): Promise<void> {
-  for (let i = 0; !isSeen(); i++) {
-    await mesh.ingestUntilAccepted([note(`t${i}`, "seen in passing", i, { sourceId: "tailed" })]);
+  while (!isSeen()) {
+    await mesh.ingestUntilAccepted([note(`t${fed}`, "seen in passing", fed, { sourceId: "tailed" })]);
+    fed++;
     await sleep(100);
   }
 }

@@ -151,13 +151,16 @@ describe("the mesh", () => {
     );
     await push(load);
     await mesh.untilDrained();
-    const droppedBefore = await counter("dedup", "chowhound.dedup.dropped");
+    const dropped = async () =>
+      (await counter("gateway", "chowhound.recall.dropped")) +
+      (await counter("dedup", "chowhound.dedup.dropped"));
+    const droppedBefore = await dropped();
     const statementsBefore = await mesh.books.query<{ xid: string }>(
       "select xmin::text as xid from records where source_id = 'resent' limit 1",
     );
     for (let i = 0; i < 3; i++) await push(load);
     await mesh.untilDrained();
-    expect((await counter("dedup", "chowhound.dedup.dropped")) - droppedBefore).toBe(1500);
+    expect((await dropped()) - droppedBefore).toBe(1500);
     const [totals] = await mesh.books.query(
       "select sum(stored)::int as stored, sum(duplicate)::int as duplicate, sum(unchanged)::int as unchanged from totals where source_id = 'resent'",
     );

@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { createKey } from "@chowhound/gateway/src/create-key.ts";
@@ -64,7 +65,7 @@ afterAll(async () => {
   await receiver?.close();
 });
 
-/** local: 2 records stored, 2 rejected, 1 dead letter that dies again when replayed, 2 duplicates; umbrella: 1 stored, 1 stale; a stranger: refused. */
+/** local: 2 records stored, 2 rejected, 1 dead letter that dies again when replayed, 4 duplicates; umbrella: 1 stored, 1 stale; a stranger: refused. */
 async function ingestAll(): Promise<void> {
   const good = [note("a", "one"), note("b", "two")];
   await mesh.ingest([...good, { ...note("c", "x"), sourceType: "" }, { ...note("d", "x"), uuid: "x" }]);
@@ -79,6 +80,11 @@ async function ingestAll(): Promise<void> {
   // What the store has told dedup of, dedup drops when it comes again.
   await vi.waitFor(async () => {
     expect(total("chowhound_dedup_index_size", await scrape("dedup"))).toBe(4);
+  }, WAIT);
+  await mesh.ingest(good.map((record) => ({ ...record, uuid: randomUUID() })));
+  // What is the same to the byte, the gateway does.
+  await vi.waitFor(async () => {
+    expect(total("chowhound_recall_size", await scrape("gateway"))).toBe(4);
   }, WAIT);
   await mesh.ingest(good);
   await expect(ingestAs("chow_none", good)).rejects.toThrow();
@@ -193,7 +199,7 @@ describe.each(SERVICES)("%s", (service) => {
 
 describe("the figures", () => {
   it("of the gateway are what was answered", () => {
-    expect(shown("gateway", "chowhound_records_accepted_total", { chowhound_tenant_id: "local" })).toBe(5);
+    expect(shown("gateway", "chowhound_records_accepted_total", { chowhound_tenant_id: "local" })).toBe(7);
     const reasons = ["missing_field", "invalid_uuid"];
     for (const reason of reasons)
       expect(shown("gateway", "chowhound_records_rejected_total", { chowhound_reason: reason })).toBe(1);
@@ -202,7 +208,7 @@ describe("the figures", () => {
       shown("gateway", "chowhound_calls_refused_total", { chowhound_reason: "unauthenticated" }),
     );
     expect(shown("gateway", "chowhound_calls_refused_total")).toBeGreaterThanOrEqual(1);
-    expect(shown("gateway", "chowhound_call_duration_seconds_count")).toBe(5);
+    expect(shown("gateway", "chowhound_call_duration_seconds_count")).toBe(6);
     expect(shown("gateway", "chowhound_in_flight_size_bytes")).toBe(0);
     expect(shown("gateway", "chowhound_in_flight_batches")).toBe(0);
   });
@@ -225,7 +231,7 @@ describe("the figures", () => {
   it("of verdicts add up to what was accepted and replayed, and are those of the books", async () => {
     const accepted = shown("gateway", "chowhound_records_accepted_total");
     const replayed = shown("store", "chowhound_records_replayed_total");
-    expect([accepted, replayed]).toEqual([7, 1]);
+    expect([accepted, replayed]).toEqual([9, 1]);
     expect(shown("store", "chowhound_records_verdicts_total")).toBe(accepted + replayed);
     const verdict = (tenant: string, name: string) =>
       shown("store", "chowhound_records_verdicts_total", {
@@ -237,7 +243,7 @@ describe("the figures", () => {
         sum(dead_lettered)::int as dead_lettered from totals group by 1 order by 1`,
     );
     expect(totals).toMatchObject([
-      { tenant_id: "local", stored: 2, duplicate: 2, dead_lettered: 2 },
+      { tenant_id: "local", stored: 2, duplicate: 4, dead_lettered: 2 },
       { tenant_id: "umbrella", stored: 1, stale: 1 },
     ]);
     for (const { tenant_id, ...counts } of totals)
@@ -254,7 +260,7 @@ describe("the figures", () => {
   it("of batches are the same at every stage, one message in, one out", () => {
     for (const service of SERVICES) {
       // What is replayed doesn't pass the gateway.
-      const [batches, records] = service === "gateway" ? [5, 7] : [6, 8];
+      const [batches, records] = service === "gateway" ? [6, 9] : [7, 10];
       expect(shown(service, "chowhound_batch_records_count")).toBe(batches);
       expect(shown(service, "chowhound_batch_records_sum")).toBe(records);
       expect(shown(service, "chowhound_batch_size_bytes_count")).toBe(batches);
@@ -267,6 +273,12 @@ describe("the figures", () => {
       expect(shown(service, "chowhound_redeliveries_total")).toBe(0);
   });
 
+  it("of what the gateway has known are told", () => {
+    expect(shown("gateway", "chowhound_recall_dropped_total")).toBe(2);
+    expect(shown("gateway", "chowhound_recall_questions_total", { chowhound_outcome: "confirmed" })).toBe(1);
+    expect(shown("gateway", "chowhound_recall_capacity")).toBe(1_000_000);
+  });
+
   it("of dedup give its hit rate", () => {
     expect(shown("dedup", "chowhound_dedup_dropped_total")).toBe(2);
     expect(shown("dedup", "chowhound_dedup_passed_total")).toBe(6);
@@ -277,13 +289,13 @@ describe("the figures", () => {
 
   it("of the way from acceptance to commit count every record, within its buckets", () => {
     const name = "chowhound_accept_to_commit_duration_seconds";
-    expect(shown("store", `${name}_count`)).toBe(7);
-    expect(shown("store", `${name}_bucket`, { le: "30" })).toBe(7);
-    expect(shown("store", `${name}_bucket`, { le: "0.005" })).toBeLessThan(7);
+    expect(shown("store", `${name}_count`)).toBe(9);
+    expect(shown("store", `${name}_bucket`, { le: "30" })).toBe(9);
+    expect(shown("store", `${name}_bucket`, { le: "0.005" })).toBeLessThan(9);
     expect(shown("store", `${name}_sum`)).toBeGreaterThan(0);
     const writes = shown("store", "chowhound_write_duration_seconds_count");
     expect(writes).toBeGreaterThanOrEqual(1);
-    expect(writes).toBeLessThanOrEqual(6);
+    expect(writes).toBeLessThanOrEqual(7);
     expect(shown("store", "db_client_operation_duration_seconds_count")).toBe(writes);
     const pool = "db_client_connection_pool_name";
     expect(shown("store", "db_client_connection_count", { [pool]: "writers" })).toBe(2);

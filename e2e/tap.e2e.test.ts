@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { auditBooks } from "@chowhound/local/audit";
@@ -138,9 +139,15 @@ describe("a tap at each stage", () => {
 
     // Once dedup knows what the store has, it drops it, and the store doesn't meet it again.
     await vi.waitFor(async () => {
-      await push(article("b", 1));
+      await push({ ...article("b", 1), uuid: randomUUID() });
       await sleep(300);
       expect(outcomes("dedup")).toMatchObject({ b: "duplicate" });
+    }, WAIT);
+    // What is the same to the byte, the gateway knows, and dedup doesn't meet it.
+    await vi.waitFor(async () => {
+      await push(article("b", 1));
+      await sleep(300);
+      expect(outcomes("gateway")).toMatchObject({ "sent-b": "duplicate" });
     }, WAIT);
     leave();
   });

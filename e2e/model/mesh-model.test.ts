@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import {
   BOOKED_ANEW_AND_EMPTY,
   BOOKED_ANEW_BEFORE_A_RESTART,
+  BOOKED_WITHOUT_WHAT_WAS_DROPPED,
   REPLACED_UNDER_A_KEY_THAT_IS_LEFT,
 } from "./found-histories.ts";
 import { type History, histories, live } from "./history.ts";
@@ -15,6 +16,7 @@ const TIMEOUT_MS = 120_000;
 const FOUND: [History][] = [
   [BOOKED_ANEW_AND_EMPTY],
   [BOOKED_ANEW_BEFORE_A_RESTART],
+  [BOOKED_WITHOUT_WHAT_WAS_DROPPED],
   [REPLACED_UNDER_A_KEY_THAT_IS_LEFT],
 ];
 
@@ -38,6 +40,7 @@ describe("the model of the mesh", () => {
         "lose an answer",
         "already_booked",
         "dropped",
+        "recalled",
       ])
         expect(seen.get(what), what).toBeGreaterThan(RUNS / 20);
     },
@@ -49,6 +52,8 @@ describe("the model finds it when", () => {
   const mutants: [string, Partial<Rules>][] = [
     ["dedup drops what it has itself passed on", { evidence: "published" }],
     ["dedup doesn't ask which database it is", { asksTheDatabase: false }],
+    ["the gateway doesn't ask which database it is", { gatewayAsksTheDatabase: false }],
+    ["the gateway doesn't ask which pipelines are in force", { gatewayKnowsThePipelines: false }],
     ["a batch booked anew counts as evidence", { countsBookings: "any" }],
     [
       "a batch booked anew counts as evidence as soon as the database has restarted",
@@ -59,6 +64,7 @@ describe("the model finds it when", () => {
       "a stage acknowledges before it has published, the store before it has committed",
       { acknowledges: "beforehand" },
     ],
+    ["the store reports what was dropped as committed", { reports: "booked" }],
     ["the store books a batch as often as it comes", { claims: false }],
     [
       "of two records of one time the first stays",
@@ -74,7 +80,8 @@ describe("the model finds it when", () => {
       const property = fc.asyncProperty(histories(), async (history) => {
         expect((await live(history, rules)).troubles).toEqual([]);
       });
-      const examples = "countsBookings" in broken || "forgetsAfterMoves" in broken ? FOUND : [];
+      const isRare = ["countsBookings", "forgetsAfterMoves", "reports"].some((rule) => rule in broken);
+      const examples = isRare ? FOUND : [];
       const options = { numRuns: MAX_RUNS_OF_A_MUTANT, endOnFailure: true, examples };
       expect((await fc.check(property, options)).failed).toBe(true);
     },

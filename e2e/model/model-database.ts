@@ -1,4 +1,5 @@
 import type { RecordBatch } from "@chowhound/shared/contracts/chowhound/internal/v1/record_batch";
+import { HASH_BYTES } from "@chowhound/shared/record/content-hash";
 import { UnbalancedError } from "../../services/store/src/books.ts";
 import { GroupReader, type IncomingRecord } from "../../services/store/src/incoming-record.ts";
 import type { BatchOutcome, ReportedBatch, WriteResult } from "../../services/store/src/ingestion-writer.ts";
@@ -133,11 +134,15 @@ export class ModelDatabase {
       const committed = records.filter(
         (record) => record.batch === batch && SETTLED.has(verdicts.get(record)!) && !hasMoved,
       );
+      const fingerprints = committed.map(({ fingerprint }) => fingerprint);
+      const isAll = this.#rules.reports === "booked" || committed.length === accepted;
+      while (isAll && fingerprints.length < accepted) fingerprints.push(Buffer.alloc(HASH_BYTES));
       return {
         kind: "booked",
         batchId,
         verdicts: { ...counts },
-        committedFingerprints: Buffer.concat(committed.map(({ fingerprint }) => fingerprint)),
+        committedFingerprints: Buffer.concat(fingerprints),
+        committedOrdinals: isAll ? [] : committed.map(({ ordinal }) => ordinal),
       };
     });
     return { generation: this.#generation, outcomes };

@@ -1,6 +1,10 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
+import { create } from "@bufbuild/protobuf";
 import { decodeBatch } from "@chowhound/shared/batch/decode-batch";
-import type { RecordBatch } from "@chowhound/shared/contracts/chowhound/internal/v1/record_batch";
+import {
+  PipelinesStateSchema,
+  type RecordBatch,
+} from "@chowhound/shared/contracts/chowhound/internal/v1/record_batch";
 import type { PipelineSet } from "../../services/enricher/src/pipeline-set.ts";
 import type { WriteResult } from "../../services/store/src/ingestion-writer.ts";
 import { hex, ModelDatabase } from "./model-database.ts";
@@ -84,8 +88,13 @@ export class ModelMesh {
       unique: this.#unique,
       database: this.database,
       pipelines: () => pipelines[this.#pipelineVersion]!,
+      pipelinesState: () =>
+        create(PipelinesStateSchema, {
+          epoch: 1n,
+          revision: rules.gatewayKnowsThePipelines ? BigInt(this.#pipelineVersion) : 0n,
+        }),
       notify: (notice) => {
-        for (const dedup of this.#dedups) dedup.inbox.push(notice);
+        for (const { inbox } of this.#listeners) inbox.push(notice);
       },
       onWritten: (batches, result) => {
         this.transactions.push({ batches, result });
@@ -95,10 +104,11 @@ export class ModelMesh {
         }
       },
     };
-    this.#gateway = new ModelGateway(this.#steps, this.#raw, (bytes) => {
+    this.#gateway = new ModelGateway(mesh, (bytes) => {
       const decoded = decodeBatch(bytes);
       if (decoded.kind !== "batch") throw new Error(`the gateway publishes what is ${decoded.kind}`);
-      const { batchId, acceptedCount: accepted } = decoded.batch;
+      const { batchId, acceptedCount: accepted, dropped } = decoded.batch;
+      if (dropped.length > 0) this.#count("recalled");
       this.#published.push({ batchId: hex(batchId), accepted });
     });
     this.#enrichers = [new ModelEnricher(mesh), new ModelEnricher(mesh)];
@@ -117,7 +127,7 @@ export class ModelMesh {
       this.#count(kind);
       action(of[pick % of.length]!);
     };
-    const hearing = this.#dedups.filter(({ inbox }) => inbox.length > 0);
+    const hearing = this.#listeners.filter(({ inbox }) => inbox.length > 0);
     switch (kind) {
       case "go on":
         one(this.#options, (option) => option());
@@ -199,13 +209,18 @@ export class ModelMesh {
     await this.settle();
   }
 
+  /** Who is told what the store has committed. */
+  get #listeners(): readonly (ModelDedup | ModelGateway)[] {
+    return [...this.#dedups, this.#gateway];
+  }
+
   /** All that could happen next without anything going wrong. */
   get #options(): (() => void)[] {
     return [
       ...this.#steps.open.map((step) => () => step.go()),
-      ...this.#dedups
+      ...this.#listeners
         .filter(({ inbox }) => inbox.length > 0)
-        .map((dedup) => () => dedup.hear(dedup.inbox.shift()!)),
+        .map((listener) => () => listener.hear(listener.inbox.shift()!)),
       ...[...this.#enrichers, ...this.#dedups, ...this.#stores].flatMap(({ options }) => options),
     ];
   }

@@ -1,10 +1,8 @@
-import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { decodeBatch } from "@chowhound/shared/batch/decode-batch";
-import {
-  ConfirmRequestSchema,
-  ConfirmResponseSchema,
-} from "@chowhound/shared/contracts/chowhound/internal/v1/commit_notice";
-import type { RecordBatch } from "@chowhound/shared/contracts/chowhound/internal/v1/record_batch";
+import type {
+  PipelinesState,
+  RecordBatch,
+} from "@chowhound/shared/contracts/chowhound/internal/v1/record_batch";
 import { absorbNotice } from "@chowhound/shared/evidence/commit-notices";
 import { createConfirmation } from "@chowhound/shared/evidence/confirm-generation";
 import { createDropLicense } from "@chowhound/shared/evidence/drop-license";
@@ -20,8 +18,8 @@ import { createDeliveryHandler } from "../../services/dedup/src/dedup-delivery.t
 import { appendAdditions, enrichBatch } from "../../services/enricher/src/enrich-batch.ts";
 import type { PipelineSet } from "../../services/enricher/src/pipeline-set.ts";
 import { sendCommitNotice } from "../../services/store/src/commit-notices.ts";
-import { reportedBatches } from "../../services/store/src/confirm-responder.ts";
 import type { WriteResult } from "../../services/store/src/ingestion-writer.ts";
+import { answerQuestion } from "./answer-question.ts";
 import type { ModelDatabase } from "./model-database.ts";
 import type { Rules } from "./rules.ts";
 import { Life, type Steps } from "./steps.ts";
@@ -43,7 +41,9 @@ export interface Surroundings {
   database: ModelDatabase;
   /** The pipelines in force by now. */
   pipelines(): PipelineSet;
-  /** A notice of the store goes out to every dedup. */
+  /** Which state of them that is. */
+  pipelinesState(): PipelinesState;
+  /** A notice of the store goes out to every dedup and the gateway. */
   notify(notice: Uint8Array): void;
   onWritten(batches: readonly RecordBatch[], result: WriteResult): void;
 }
@@ -102,9 +102,10 @@ export class ModelEnricher extends ModelStage {
   }
 
   async #pass(life: Life, message: QueuedMessage): Promise<void> {
-    const { steps, rules, enriched, pipelines } = this.mesh;
+    const { steps, rules, enriched, pipelines, pipelinesState } = this.mesh;
     const number = { epoch: EPOCH, sequence: BigInt(message.sequence) };
-    const additions = enrichBatch(batchOf(message.bytes), number, pipelines(), { maxBytes: MAX_BYTES });
+    const added = enrichBatch(batchOf(message.bytes), number, pipelines(), { maxBytes: MAX_BYTES });
+    const additions = { ...added, pipelinesState: pipelinesState() };
     const { bytes } = appendAdditions(message.bytes, additions, MAX_BYTES)!;
     if (rules.acknowledges === "beforehand") this.acknowledge(life, message);
     await steps.turn(life, "publish");
@@ -141,21 +142,12 @@ export class ModelDedup extends ModelStage {
 
   #begin() {
     const { mesh, life } = this;
-    const { steps, rules, database, unique } = mesh;
+    const { steps, rules, unique } = mesh;
     const evidence = this.#evidence;
-    const { index, license } = evidence;
+    const { index } = evidence;
     const confirmation = createConfirmation({
       ...evidence,
-      request: async (question) => {
-        await steps.turn(life, "ask");
-        const asked = fromBinary(ConfirmRequestSchema, question);
-        const answer = rules.asksTheDatabase
-          ? database.confirm(reportedBatches(asked), asked.generation)
-          : { generation: license.binding()?.generation ?? "any", allBooked: true };
-        await steps.turn(life, "answer");
-        const response = create(ConfirmResponseSchema, { ...answer, byGeneration: true });
-        return toBinary(ConfirmResponseSchema, response);
-      },
+      request: (question) => answerQuestion(question, life, mesh, rules.asksTheDatabase),
       onOutcome: () => {},
     });
     const trusting = { ask: (onAnswer: (mayDrop: boolean) => void) => onAnswer(true) };
@@ -238,7 +230,7 @@ export class ModelStore extends ModelStage {
     if (rules.acknowledges === "afterwards") acknowledgeAll();
     await steps.turn(life, "notice");
     const nats = { isClosed: () => false, publish: (_subject: string, notice: Uint8Array) => notify(notice) };
-    sendCommitNotice(nats as unknown as NatsConnection, natsNames("model"), result);
+    sendCommitNotice(nats as unknown as NatsConnection, natsNames("model"), result, batches);
   }
 }
 

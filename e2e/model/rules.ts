@@ -8,6 +8,10 @@ export interface Rules {
   evidence: "committed" | "published";
   /** Whether dedup drops only on the word of the database that it has now. */
   asksTheDatabase: boolean;
+  /** Whether the gateway drops only on the word of the database that it has now. */
+  gatewayAsksTheDatabase: boolean;
+  /** Whether it drops only what the pipelines that are in force now have processed. */
+  gatewayKnowsThePipelines: boolean;
   /**
    * Which bookings of a batch show that the database carries the history on in which it was reported: under the generation
    * of the report, under another one than now, or any.
@@ -15,6 +19,8 @@ export interface Rules {
   countsBookings: "as reported" | "from before" | "any";
   /** Whether dedup forgets what it knows when rows have moved to other keys. */
   forgetsAfterMoves: boolean;
+  /** Which records of a batch the store reports committed: those that it has written, or all that it has booked. */
+  reports: "written" | "booked";
   /** Whether the store claims a batch by its id and skips one that it has. */
   claims: boolean;
   /** How the store sees a record when it compares it with others. */
@@ -25,8 +31,11 @@ export const REAL_RULES: Rules = {
   acknowledges: "afterwards",
   evidence: "committed",
   asksTheDatabase: true,
+  gatewayAsksTheDatabase: true,
+  gatewayKnowsThePipelines: true,
   countsBookings: "as reported",
   forgetsAfterMoves: true,
+  reports: "written",
   claims: true,
   ordersBy: (record) => record,
 };

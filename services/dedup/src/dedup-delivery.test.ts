@@ -75,7 +75,10 @@ describe("handling a delivery", () => {
     });
     delete ofGateway.origin;
     const added = create(RecordBatchSchema, { origin, pipelines, pipelineOf, fingerprints });
-    const packed = Buffer.concat([packBatch(encodeSample(ofGateway), 3), toBinary(RecordBatchSchema, added)]);
+    const packed = Buffer.concat([
+      packBatch(encodeSample(ofGateway), { ...ofGateway, partition: 3 }),
+      toBinary(RecordBatchSchema, added),
+    ]);
 
     it("passes new records on as they came, to the batch's partition", async () => {
       expect(packed.length).toBeLessThan(encodeSample(large).length / 2);

@@ -63,7 +63,7 @@ export function createDeliveryHandler(
     try {
       const drops = await findDrops(batch);
       if (drops.length === 0) return whole;
-      const reduced = packBatch(toBinary(RecordBatchSchema, dropRecords(batch, drops)), batch.partition);
+      const reduced = packBatch(toBinary(RecordBatchSchema, dropRecords(batch, drops)), batch);
       // Places and counts can outweigh what few small records weighed.
       const isTooLarge = reduced.length > maxBytes - traceHeaderBytes(batch.calls.length);
       return isTooLarge ? whole : { bytes: reduced, drops };
@@ -81,14 +81,19 @@ export function createDeliveryHandler(
     if (packed === undefined || holdsAny(index, packed.fingerprints)) return false;
     const isPublished = await publish(packed.partition, delivery.bytes, undefined);
     settle(delivery, isPublished);
-    if (isPublished) countPassed(packed.fingerprints.length / HASH_BYTES, 0, delivery.bytes);
+    const passed = packed.fingerprints.length / HASH_BYTES;
+    if (isPublished)
+      countPassed({ accepted: packed.acceptedCount || passed, passed, dropped: 0 }, delivery.bytes);
     return true;
   }
 
-  function countPassed(records: number, dropped: number, bytes: Uint8Array): void {
-    meter.batch(records, bytes.length);
+  function countPassed(
+    { accepted, passed, dropped }: { accepted: number; passed: number; dropped: number },
+    bytes: Uint8Array,
+  ): void {
+    meter.batch(accepted, bytes.length);
     meter.count("chowhound.dedup.dropped", dropped);
-    meter.count("chowhound.dedup.passed", records - dropped);
+    meter.count("chowhound.dedup.passed", passed);
   }
 
   return async (delivery) => {
@@ -120,7 +125,7 @@ export function createDeliveryHandler(
     const isPublished = await publish(batch.partition, bytes, delivery.trace);
     settle(delivery, isPublished);
     if (!isPublished) return;
-    countPassed(batch.originals.length, dropped, bytes);
+    countPassed({ accepted: batch.acceptedCount, passed: batch.originals.length - dropped, dropped }, bytes);
     if (tap.isOpen) tap.show(tapReduced(batch, drops));
   };
 }

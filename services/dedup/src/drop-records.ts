@@ -50,6 +50,7 @@ export function dropRecords(batch: RecordBatch, drops: readonly number[]): Recor
     enrichments: labels(batch.enrichments),
     deadLabels: labels(batch.deadLabels),
     dropped: addDropped(batch, drops),
+    droppedSourceOf: [],
     ...droppedColumns(batch, ordinals),
   };
 }

@@ -9,7 +9,12 @@ import {
 import { DEAD_REASONS } from "@chowhound/shared/errors/reasons";
 import { recordFingerprint } from "@chowhound/shared/record/content-hash";
 import { RECORD_FIELD, RecordView } from "@chowhound/shared/record/record-view";
-import { encodeSample, type SampleRecord, sampleRawBatch } from "@chowhound/shared/testing/sample-batches";
+import {
+  encodeSample,
+  reduceSample,
+  type SampleRecord,
+  sampleRawBatch,
+} from "@chowhound/shared/testing/sample-batches";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { type Additions, appendAdditions, enrichBatch } from "./enrich-batch.ts";
@@ -174,6 +179,19 @@ test("notes what a pipeline changed, and only that", () => {
     { tenantId: "*", sourceType: "*", version: 3n },
   ]);
   expect(passed.pipelineOf).toEqual([0, 1]);
+});
+
+test("what the gateway has dropped is told the pipeline that it would have gone through", () => {
+  const known = [{ sourceType: "forum" }, { sourceType: "chat" }, { tenantId: "other" }];
+  const records = [known[0]!, { metadata: { name: "x" } }, known[1]!, known[2]!, known[1]!];
+  const passed = pass(reduceSample(sampleRawBatch({ records }), [0, 2, 3, 4]));
+  expect(passed.pipelines).toMatchObject([
+    { tenantId: "acme", sourceType: "forum", version: 7n },
+    { tenantId: "*", sourceType: "*", version: 3n },
+  ]);
+  expect(passed.pipelineOf).toEqual([0]);
+  expect(passed.droppedPipelineOf).toEqual([0, 1, 1, 1]);
+  expect(passed).toMatchObject({ acceptedCount: 5, ordinals: [1] });
 });
 
 test("without a pipeline a record passes as version 0, unless it has no data_id", () => {

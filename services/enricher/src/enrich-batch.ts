@@ -28,7 +28,14 @@ export interface RawNumber {
 /** What an enricher adds to a batch; nothing else of the message changes. */
 export type Additions = Pick<
   RecordBatch,
-  "origin" | "pipelines" | "pipelineOf" | "enrichments" | "fingerprints" | "deadLabels"
+  | "origin"
+  | "pipelines"
+  | "pipelineOf"
+  | "enrichments"
+  | "fingerprints"
+  | "deadLabels"
+  | "droppedPipelineOf"
+  | "pipelinesState"
 >;
 
 const maxDetailLength = 500;
@@ -64,6 +71,7 @@ export function enrichBatch(
     enrichments: [] as Enrichment[],
     fingerprints: Buffer.alloc(count * HASH_BYTES),
     deadLabels: [] as DeadLabel[],
+    droppedPipelineOf: [] as number[],
   };
 
   for (let index = 0; index < count; index++) {
@@ -106,6 +114,11 @@ export function enrichBatch(
       weight = additions.enrichments.reduce((sum, each) => sum + lengthOf(each), 0);
     }
   }
+  // What the gateway has dropped would have gone the same way.
+  const ofSources = batch.dropped.map(({ tenantId, sourceType }) =>
+    used.placeOf(select(tenantId, Buffer.from(sourceType))),
+  );
+  additions.droppedPipelineOf = batch.droppedSourceOf.map((source) => ofSources[source]!);
   return additions;
 }
 
@@ -172,6 +185,10 @@ class UsedPipelines {
 
   /** The next record is processed by `pipeline`. */
   add(pipeline: CompiledPipeline): void {
+    this.pipelineOf.push(this.placeOf(pipeline));
+  }
+
+  placeOf(pipeline: CompiledPipeline): number {
     let place = this.#places.get(pipeline);
     if (place === undefined) {
       const { tenant, sourceType, version } = pipeline;
@@ -181,7 +198,7 @@ class UsedPipelines {
       );
       this.#places.set(pipeline, --place);
     }
-    this.pipelineOf.push(place);
+    return place;
   }
 }
 

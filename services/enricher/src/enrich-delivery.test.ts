@@ -1,11 +1,19 @@
 import { create, toBinary } from "@bufbuild/protobuf";
 import { decodeBatch, NEWEST_ENVELOPE_VERSION } from "@chowhound/shared/batch/decode-batch";
-import { RecordBatchSchema } from "@chowhound/shared/contracts/chowhound/internal/v1/record_batch";
+import {
+  PipelinesStateSchema,
+  RecordBatchSchema,
+} from "@chowhound/shared/contracts/chowhound/internal/v1/record_batch";
 import type { Delivery } from "@chowhound/shared/stream/stage-consumer";
 import { Tap } from "@chowhound/shared/tap/tap";
 import { Meter } from "@chowhound/shared/telemetry/meter";
 import { traceHeaderBytes } from "@chowhound/shared/telemetry/trace-header";
-import { encodeSample, sampleBatch, sampleRawBatch } from "@chowhound/shared/testing/sample-batches";
+import {
+  encodeSample,
+  reduceSample,
+  sampleBatch,
+  sampleRawBatch,
+} from "@chowhound/shared/testing/sample-batches";
 import { pino } from "pino";
 import { describe, expect, test, vi } from "vitest";
 import { type Additions, enrichBatch } from "./enrich-batch.ts";
@@ -23,11 +31,14 @@ function deliveryOf(bytes: Uint8Array, attempt = 1) {
   return { ...delivery, ack: vi.fn(), giveBack: vi.fn() } satisfies Delivery;
 }
 
+const STATE = create(PipelinesStateSchema, { epoch: 5n, revision: 3n });
+
 function handlerWith(options: Partial<DeliveryHandlerOptions> = {}) {
   const published: { partition: number; bytes: Uint8Array }[] = [];
   const meter = new Meter("enricher");
   const handle = createDeliveryHandler({
     pipelines: () => createPipelineSet([]),
+    pipelinesState: () => STATE,
     trial: { enrich: () => Promise.reject(new Error("nothing is suspected")) },
     publish: async (partition, bytes) => published.push({ partition, bytes }) > 0,
     maxBytes: 1024 * 1024,
@@ -56,9 +67,27 @@ test("publishes one message for one, to its partition, and acknowledges after th
   expect(published[0]!.partition).toBe(3);
   expect(decodeBatch(published[0]!.bytes)).toMatchObject({
     kind: "batch",
-    batch: { origin: { epoch: 9n, sequence: BigInt(delivery.sequence) }, acceptedCount: 2 },
+    batch: {
+      origin: { epoch: 9n, sequence: BigInt(delivery.sequence) },
+      acceptedCount: 2,
+      pipelinesState: { epoch: 5n, revision: 3n },
+    },
   });
   expect([meter.batches, meter.records]).toEqual([1, 2]);
+});
+
+test("takes a batch that the gateway has dropped records from", async () => {
+  const reduced = reduceSample(sampleRawBatch({ records: [{}, {}, {}] }), [0, 2]);
+  const delivery = deliveryOf(encodeSample(reduced));
+  const { handle, published, meter } = handlerWith();
+  handle(delivery);
+  await settled(delivery);
+  const decoded = decodeBatch(published[0]!.bytes);
+  expect(decoded).toMatchObject({
+    kind: "batch",
+    batch: { acceptedCount: 3, deadLabels: [], droppedPipelineOf: [0, 0] },
+  });
+  expect(meter.total("chowhound.records.failed")).toBe(0);
 });
 
 test("leaves room for the trace header of the calls", async () => {

@@ -1,8 +1,9 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { toBinary } from "@bufbuild/protobuf";
-import { decodeBatch } from "@chowhound/shared/batch/decode-batch";
+import { decodeBatch, REDUCED_ENVELOPE_VERSION } from "@chowhound/shared/batch/decode-batch";
 import { wrapUndecodable } from "@chowhound/shared/batch/wrap-undecodable";
 import {
+  type PipelinesState,
   type RecordBatch,
   RecordBatchSchema,
 } from "@chowhound/shared/contracts/chowhound/internal/v1/record_batch";
@@ -28,6 +29,8 @@ const NOT_ENRICHABLE_MS = 30_000;
 export interface DeliveryHandlerOptions {
   /** The pipelines in force; undefined while nothing may be processed. */
   pipelines(): PipelineSet | undefined;
+  /** Which state of all pipelines those in force are; undefined where that isn't known. */
+  pipelinesState(): PipelinesState | undefined;
   /** Where batches are enriched that may have ended a process. */
   trial: Pick<SuspectTrial, "enrich">;
   /** Publishes to ENRICHED; resolves to false where it gave up because the process drains. */
@@ -44,7 +47,7 @@ export interface DeliveryHandlerOptions {
  * holds up neither health nor the in-progress reports; any number of them may be on their way out.
  */
 export function createDeliveryHandler(options: DeliveryHandlerOptions): (delivery: Delivery) => void {
-  const { pipelines, trial, publish, maxBytes, meter, tap, log } = options;
+  const { pipelines, pipelinesState, trial, publish, maxBytes, meter, tap, log } = options;
   const waiting: Delivery[] = [];
   let isWorking = false;
 
@@ -94,7 +97,8 @@ export function createDeliveryHandler(options: DeliveryHandlerOptions): (deliver
     const set = pipelines();
     if (set === undefined) return NOT_READY_MS;
     if (delivery.attempt > MAX_UNSUSPECTED_ATTEMPTS) return tryOut(delivery, decoded.batch);
-    return passOn(delivery, decoded.batch, enrichBatch(decoded.batch, numberOf(delivery), set, { maxBytes }));
+    const additions = enrichBatch(decoded.batch, numberOf(delivery), set, { maxBytes });
+    return passOn(delivery, decoded.batch, { ...additions, pipelinesState: pipelinesState() });
   }
 
   async function tryOut(delivery: Delivery, batch: RecordBatch): Promise<Outgoing | number> {
@@ -119,7 +123,7 @@ export function createDeliveryHandler(options: DeliveryHandlerOptions): (deliver
       bytes,
       batch: () => ({ ...batch, ...additions }),
       count() {
-        meter.batch(batch.originals.length, bytes.length);
+        meter.batch(batch.acceptedCount, bytes.length);
         meter.count("chowhound.records.enriched", additions.enrichments.length);
         for (const { reason } of additions.deadLabels)
           meter.count("chowhound.records.failed", 1, { "chowhound.reason": reason as DeadReason });
@@ -182,6 +186,7 @@ function numberOf({ epoch, sequence }: Delivery): RawNumber {
 /** To append to a batch that has what only later stages add would garble it. */
 function isRaw(batch: RecordBatch): boolean {
   const { origin, pipelines, pipelineOf, enrichments, fingerprints, deadLabels, dropped } = batch;
-  const added = [pipelines, pipelineOf, enrichments, fingerprints, deadLabels, dropped];
-  return origin === undefined && added.every(({ length }) => length === 0);
+  const added = [pipelines, pipelineOf, enrichments, fingerprints, deadLabels];
+  const isOfTheGateway = batch.envelopeVersion === REDUCED_ENVELOPE_VERSION || dropped.length === 0;
+  return origin === undefined && isOfTheGateway && added.every(({ length }) => length === 0);
 }

@@ -105,6 +105,28 @@ test("begins empty; what is applied is in force at once, and at every replica so
   expect(three.store.list()).toEqual([applied]);
 });
 
+test("which state is in force is the same at every replica, and another one with each change", async () => {
+  const [one, two] = [await startStore(), await startStore()];
+  const seen = [one.store.state];
+  const changed = async (): Promise<void> => {
+    seen.push(one.store.state);
+    await vi.waitFor(() => expect(two.store.state).toEqual(one.store.state), WAIT);
+  };
+  await apply(one.store, toGerman);
+  await changed();
+  await apply(two.store, `${toGerman}\n${toGerman}`);
+  await vi.waitFor(() => expect(one.store.state).toEqual(two.store.state), WAIT);
+  await changed();
+  const kv = await new Kvm(nc).open(bucket);
+  await kv.delete(pipelineKey("acme", "forum"));
+  await vi.waitFor(() => expect(versionInForce(one.store)).toBe(0n), WAIT);
+  await changed();
+  expect(seen.map((state) => state?.revision)).toEqual([0n, 1n, 2n, 3n]);
+  const three = await startStore();
+  expect(three.store.state).toEqual(one.store.state);
+  expect((await kv.status()).streamInfo.state.last_seq).toBe(3);
+});
+
 test("loads many, of all scopes, and lists them in order", async () => {
   const { store } = await startStore();
   const tenants = ["*", ..."zyxwv"];

@@ -1,15 +1,21 @@
 import { create, toBinary } from "@bufbuild/protobuf";
 import { timestampNow } from "@bufbuild/protobuf/wkt";
+import {
+  type PipelinesState,
+  PipelinesStateSchema,
+} from "@chowhound/shared/contracts/chowhound/internal/v1/record_batch";
 import { type Pipeline, PipelineSchema } from "@chowhound/shared/contracts/chowhound/v1/pipeline_service";
 import { CallError } from "@chowhound/shared/errors/call-error";
 import { backoffMs, pause } from "@chowhound/shared/runtime/backoff";
 import type { Logger } from "@chowhound/shared/runtime/logger";
 import type { Dependency } from "@chowhound/shared/runtime/service-status";
+import { streamEpoch } from "@chowhound/shared/stream/topology";
 import { JetStreamApiCodes, JetStreamApiError, jetstreamManager, type StreamInfo } from "@nats-io/jetstream";
 import { type KV, type KvEntry, Kvm, KvWatchInclude } from "@nats-io/kv";
 import type { NatsConnection } from "@nats-io/transport-node";
 import type { CompiledPipeline, PipelineSpec } from "./pipeline.ts";
 import { createPipelineSet, type PipelineSet } from "./pipeline-set.ts";
+import { Revisions } from "./revisions.ts";
 import { nextVersion, pipelineKey, readStoredPipeline, type StoredPipeline } from "./stored-pipeline.ts";
 
 export interface PipelineStoreOptions {
@@ -33,6 +39,7 @@ const HISTORY = 5;
 export class PipelineStore {
   readonly #options: PipelineStoreOptions;
   readonly #firstLoad = Promise.withResolvers<void>();
+  readonly #revisions = new Revisions();
   #bucket: Bucket | undefined;
   #stored: ReadonlyMap<string, StoredPipeline> | undefined;
   #inForce: PipelineSet | undefined;
@@ -49,6 +56,13 @@ export class PipelineStore {
   /** The pipelines in force; undefined before they are loaded and while one of them can't be run. */
   get inForce(): PipelineSet | undefined {
     return this.#inForce;
+  }
+
+  /** Which state of the bucket those in force are; undefined where that isn't known, for a moment. */
+  get state(): PipelinesState | undefined {
+    const revision = this.#revisions.current;
+    if (this.#bucket === undefined || revision === undefined) return undefined;
+    return create(PipelinesStateSchema, { epoch: this.#bucket.epoch, revision });
   }
 
   /** How many pipelines are stored. */
@@ -164,17 +178,22 @@ export class PipelineStore {
     const { bucket: name, replicas } = this.#options;
     // Direct reads may come from a replica that lags behind: a load could miss what the watch is too late for.
     const kv = await new Kvm(nc).create(name, { replicas, history: HISTORY, allow_direct: false });
-    const { created } = await bucketInfo(nc, name);
-    return { kv, listKeys: () => listKeys(nc, name, created) };
+    const info = await bucketInfo(nc, name);
+    return { kv, epoch: streamEpoch(info), list: () => listKeys(nc, name, info.created) };
   }
 
   async #load(bucket: Bucket): Promise<void> {
     const stored = new Map<string, StoredPipeline>();
-    for (const key of await bucket.listKeys()) {
+    const { keys, lastRevision } = await bucket.list();
+    const revisions = [];
+    for (const key of keys) {
       const entry = await bucket.kv.get(key);
+      if (entry !== null) revisions.push(BigInt(entry.revision));
       if (entry?.operation === "PUT") stored.set(key, readStoredPipeline(key, entry.revision, entry.value));
     }
     this.#bucket = bucket;
+    this.#revisions.loaded(lastRevision);
+    for (const revision of revisions) this.#revisions.note(revision);
     this.#putInForce(stored);
     this.#options.log.info({ pipelines: stored.size }, "loaded the pipelines");
     this.#firstLoad.resolve();
@@ -187,6 +206,7 @@ export class PipelineStore {
     operation,
   }: Pick<KvEntry, "key" | "revision" | "value" | "operation">): void {
     const stored = new Map(this.#loaded());
+    this.#revisions.note(BigInt(revision));
     if ((stored.get(key)?.revision ?? 0) >= revision) return;
     if (operation === "PUT") stored.set(key, readStoredPipeline(key, revision, value));
     else stored.delete(key);
@@ -223,8 +243,10 @@ export class PipelineStore {
 
 interface Bucket {
   readonly kv: KV;
+  /** Names its incarnation. */
+  readonly epoch: bigint;
   /** Throws where this is no longer the bucket that was opened. */
-  readonly listKeys: () => Promise<string[]>;
+  readonly list: () => Promise<{ keys: string[]; lastRevision: bigint }>;
 }
 
 const LOST_RACE_CODES: ReadonlySet<number> = new Set([
@@ -233,12 +255,20 @@ const LOST_RACE_CODES: ReadonlySet<number> = new Set([
 ]);
 
 /** Asks for the subjects: unlike the client's own list of keys, the answer is all of them or an error. */
-async function listKeys(nc: NatsConnection, bucket: string, created: string): Promise<string[]> {
+async function listKeys(
+  nc: NatsConnection,
+  bucket: string,
+  created: string,
+): Promise<{ keys: string[]; lastRevision: bigint }> {
   const info = await bucketInfo(nc, bucket);
   // A lost bucket must not read as "no pipelines": whoever restarts the process says that it shall.
   if (info.created !== created)
     throw new Error("the bucket has been made anew; restart to go by what is in it");
-  return Object.keys(info.state.subjects ?? {}).map((subject) => subject.slice(`$KV.${bucket}.`.length));
+  const subjects = Object.keys(info.state.subjects ?? {});
+  return {
+    keys: subjects.map((subject) => subject.slice(`$KV.${bucket}.`.length)),
+    lastRevision: BigInt(info.state.last_seq),
+  };
 }
 
 async function bucketInfo(nc: NatsConnection, bucket: string): Promise<StreamInfo> {

@@ -82,6 +82,7 @@ export function createEnricher(config: EnricherConfig, runtime: ServiceRuntime):
       dependency: streamStatus,
       onDelivery: createDeliveryHandler({
         pipelines: () => pipelines.inForce,
+        pipelinesState: () => pipelines.state,
         trial: new SuspectTrial({ pipelines, log, signal }),
         publish: (partition, bytes, trace) =>
           publishUntilAcknowledged(js, names.subject("enriched", partition), bytes, {

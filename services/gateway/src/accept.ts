@@ -2,9 +2,10 @@ import { DurabilityLevel } from "@chowhound/shared/contracts/chowhound/v1/ingest
 import { CallError } from "@chowhound/shared/errors/call-error";
 import type { RecordReason } from "@chowhound/shared/errors/reasons";
 import { newUuid } from "@chowhound/shared/record/assign-uuid";
+import { HASH_BYTES } from "@chowhound/shared/record/content-hash";
 import { LIMITS } from "@chowhound/shared/record/limits";
 import { formatUuid } from "@chowhound/shared/record/uuid";
-import { type AcceptedRecord, validateRecord } from "@chowhound/shared/record/validate-record";
+import { validateRecord } from "@chowhound/shared/record/validate-record";
 import type { Tap } from "@chowhound/shared/tap/tap";
 import type { Meter } from "@chowhound/shared/telemetry/meter";
 import { TENANT } from "@chowhound/shared/telemetry/metric-registry";
@@ -14,6 +15,8 @@ import type { CallReceipt } from "./call-receipt.ts";
 import type { CallTrace } from "./call-trace.ts";
 import type { InFlightBytes } from "./in-flight-bytes.ts";
 import type { Accept, IngestCall, IngestRecord } from "./ingestor.ts";
+import { type EnteringRecord, isKnown, readKnown } from "./known-record.ts";
+import type { RecalledCall } from "./recall.ts";
 import type { Serve } from "./serve-call.ts";
 import { tapCall } from "./tap-call.ts";
 
@@ -22,8 +25,14 @@ export interface AcceptDependencies {
   /** Throws CallError while the gateway takes no calls. */
   assertOpen(): void;
   inFlight: InFlightBytes;
+  /** As `Recall.look`; undefined where nothing is remembered. */
+  look(tenantId: string, records: readonly IngestRecord[]): RecalledCall | Promise<RecalledCall> | undefined;
   /** As `Batcher.submit`. */
-  submit(origin: CallOrigin, records: readonly AcceptedRecord[]): Promise<number>;
+  submit(
+    origin: CallOrigin,
+    records: readonly EnteringRecord[],
+    fingerprints: Buffer | undefined,
+  ): Promise<number>;
   maxRecordBytes(): number;
   /** What an acknowledgement is worth now. */
   durability(): DurabilityLevel;
@@ -51,7 +60,7 @@ async function acceptFrom(
   trace: CallTrace,
   dependencies: AcceptDependencies,
 ): Promise<CallReceipt> {
-  const { assertOpen, inFlight } = dependencies;
+  const { assertOpen, inFlight, look } = dependencies;
   assertOpen();
   const records = await call.records();
   const bytes = measure(records);
@@ -64,9 +73,11 @@ async function acceptFrom(
   }
   try {
     call.onTaken?.();
+    const looked = look(tenantId, records);
+    const recalled = looked instanceof Promise ? await looked : looked;
     // Again: there may have been a wait.
     assertOpen();
-    return await take(records, tenantId, trace, dependencies);
+    return await take({ records, recalled }, tenantId, trace, dependencies);
   } finally {
     inFlight.release(tenantId, bytes);
   }
@@ -97,16 +108,20 @@ function measure(records: readonly IngestRecord[]): number {
 }
 
 async function take(
-  records: readonly IngestRecord[],
+  { records, recalled }: { records: readonly IngestRecord[]; recalled: RecalledCall | undefined },
   tenantId: string,
   { context: { traceparent, tracestate, traceId }, span }: CallTrace,
   { submit, maxRecordBytes, durability, meter, tap }: AcceptDependencies,
 ): Promise<CallReceipt> {
   const context = { tenantId, nowMs: Date.now(), maxRecordBytes: maxRecordBytes() };
-  const accepted: AcceptedRecord[] = [];
+  const accepted: EnteringRecord[] = [];
   const rejected = new Map<RecordReason, number>();
-  const judged = records.map((record) => {
-    const judgement = record instanceof Uint8Array ? validateRecord(record, context) : record;
+  const judged = records.map((record, index) => {
+    const judgement = !(record instanceof Uint8Array)
+      ? record
+      : recalled?.isKnown(index)
+        ? readKnown(record)
+        : validateRecord(record, context);
     if (judgement.kind === "accepted") accepted.push(judgement);
     else rejected.set(judgement.reason, (rejected.get(judgement.reason) ?? 0) + 1);
     return judgement;
@@ -125,12 +140,28 @@ async function take(
   if (accepted.length > 0) {
     const { receiptId } = receipt;
     const origin = { tenantId, receiptId, traceparent, tracestate, span: span?.context };
-    receipt.acceptedAtUs = await submit(origin, accepted);
+    receipt.acceptedAtUs = await submit(origin, accepted, fingerprintsOf(judged, recalled));
     receipt.durability = durability();
     meter.count("chowhound.records.accepted", accepted.length, { [TENANT]: tenantId });
+    meter.count("chowhound.recall.dropped", accepted.filter(isKnown).length);
   }
   if (tap.isOpen) tap.show(tapCall(records, tenantId, receipt));
   return receipt;
+}
+
+/** Those of the records that were not rejected. */
+function fingerprintsOf(
+  judged: CallReceipt["records"],
+  recalled: RecalledCall | undefined,
+): Buffer | undefined {
+  if (recalled === undefined || judged.every(({ kind }) => kind !== "rejected"))
+    return recalled?.fingerprints;
+  const { fingerprints } = recalled;
+  return Buffer.concat(
+    judged.flatMap(({ kind }, index) =>
+      kind === "rejected" ? [] : [fingerprints.subarray(index * HASH_BYTES, (index + 1) * HASH_BYTES)],
+    ),
+  );
 }
 
 /** Counts and reasons only, never contents. */

@@ -5,6 +5,7 @@ import type { AcceptedRecord } from "@chowhound/shared/record/validate-record";
 import { MAX_TRACED_CALLS } from "@chowhound/shared/telemetry/trace-header";
 import { describe, expect, it } from "vitest";
 import { Batcher, type BatcherOptions, type CallOrigin } from "./batcher.ts";
+import type { KnownRecord } from "./known-record.ts";
 
 const origin = (tenantId: string): CallOrigin => ({
   tenantId,
@@ -27,16 +28,24 @@ function recordOf(text: string, size = text.length): AcceptedRecord {
 
 /** A batcher whose publishes wait until they are let go. */
 function setUp(options: Partial<BatcherOptions> = {}) {
-  const sent: { partition: number; batch: RecordBatch; ack(): void; fail(error: Error): void }[] = [];
+  const sent: {
+    partition: number;
+    batch: RecordBatch;
+    fingerprints: Buffer | undefined;
+    ack(): void;
+    fail(error: Error): void;
+  }[] = [];
   const batcher = new Batcher({
     maxRecords: 4,
     maxBytes: () => 10_000,
     lingerMs: 0,
     partitionOf: () => 0,
-    publish: (partition, bytes) => {
-      const decoded = decodeBatch(bytes);
+    publish: ({ partition, message, fingerprints }) => {
+      const decoded = decodeBatch(message);
       if (decoded.kind !== "batch") throw new Error(`not a batch: ${decoded.kind}`);
-      return new Promise((ack, fail) => sent.push({ partition, batch: decoded.batch, ack, fail }));
+      return new Promise((ack, fail) =>
+        sent.push({ partition, batch: decoded.batch, fingerprints, ack, fail }),
+      );
     },
     ...options,
   });
@@ -51,6 +60,72 @@ const turns = async (count: number) => {
 };
 const isSettled = async (promise: Promise<unknown>) =>
   (await Promise.race([promise.then(() => true), turn().then(() => false)])) as boolean;
+
+const knownOf = (text: string): KnownRecord => ({
+  kind: "accepted",
+  isKnown: true,
+  uuid: Buffer.alloc(16, text),
+  sourceType: Buffer.from("t"),
+  sourceId: Buffer.from("s"),
+});
+
+describe("Batcher, of what is known", () => {
+  it("sends no more than whose it is, and counts it by source", async () => {
+    const { batcher, sent, texts } = setUp();
+    void batcher.submit(origin("acme"), [knownOf("k"), recordOf("a"), knownOf("l")]);
+    void batcher.submit(origin("umbrella"), [knownOf("m")]);
+    await turns(3);
+    expect(texts()).toEqual([["a"]]);
+    const { batch } = sent[0]!;
+    expect(batch).toMatchObject({ acceptedCount: 4, ordinals: [1], callOf: [0] });
+    expect(batch.dropped).toMatchObject([
+      { tenantId: "acme", sourceType: "t", sourceId: "s", count: 2 },
+      { tenantId: "umbrella", sourceType: "t", sourceId: "s", count: 1 },
+    ]);
+    expect(batch).toMatchObject({ droppedCallOf: [0, 0, 1], droppedSourceOf: [0, 0, 1] });
+    expect(Buffer.from(batch.droppedUuids).toString("latin1")).toBe(
+      "k".repeat(16) + "l".repeat(16) + "m".repeat(16),
+    );
+  });
+
+  it("puts eight times as many of them into a batch, and never more than a batch is meant to hold", async () => {
+    const { batcher, sent } = setUp({ maxRecords: 3, maxBytes: () => 10_000_000 });
+    void batcher.submit(
+      origin("acme"),
+      Array.from({ length: 20 }, () => knownOf("k")),
+    );
+    void batcher.submit(origin("acme"), [recordOf("a"), recordOf("b")]);
+    await turns(3);
+    // Twenty take the room of two and a half.
+    expect(sent.map(({ batch }) => [batch.acceptedCount, batch.originals.length])).toEqual([[21, 1]]);
+    sent[0]!.ack();
+    await turns(3);
+    expect(sent[1]!.batch.acceptedCount).toBe(1);
+
+    const large = setUp({ maxRecords: 5_000, maxBytes: () => 10_000_000 });
+    void large.batcher.submit(
+      origin("acme"),
+      Array.from({ length: 5_001 }, () => knownOf("k")),
+    );
+    await turns(3);
+    expect(large.sent[0]!.batch.acceptedCount).toBe(5_000);
+  });
+
+  it("tells the fingerprints of a batch in the order of its records, unless none of them is new", async () => {
+    const { batcher, sent } = setUp({ partitionOf: (_tenant, { sourceId }) => sourceId[0]! % 2 });
+    const fingerprints = Buffer.concat([..."pqrs"].map((letter) => Buffer.alloc(16, letter)));
+    const told = (): (string | undefined)[] =>
+      sent.map(({ fingerprints: of }) => of?.toString("latin1").replaceAll(/(.)\1{15}/g, "$1"));
+    const records = [recordOf("a"), recordOf("b"), knownOf("k"), recordOf("c")];
+    void batcher.submit(origin("acme"), records, fingerprints);
+    await turns(3);
+    expect(told()).toEqual(["prs", "q"]);
+    sent[0]!.ack();
+    void batcher.submit(origin("acme"), [knownOf("k")], fingerprints.subarray(0, 16));
+    await turns(5);
+    expect(told().slice(2)).toEqual([undefined]);
+  });
+});
 
 describe("Batcher", () => {
   it("merges the calls of one turn and says which record is whose", async () => {
@@ -255,8 +330,8 @@ describe("Batcher", () => {
 
   it("sends a batch that holds as many sampled calls as can be followed", async () => {
     const sampled: number[] = [];
-    const publish: BatcherOptions["publish"] = async (_partition, _batch, _records, contexts) => {
-      sampled.push(contexts.size);
+    const publish: BatcherOptions["publish"] = async (batch) => {
+      sampled.push(batch.sampled.size);
     };
     const { batcher } = setUp({ maxRecords: 5_000, maxBytes: () => 10_000_000, publish });
     const span = { traceId: "4bf92f3577b34da6a3ce929d0e0e4736", spanId: "00f067aa0ba902b7", traceFlags: 1 };
@@ -268,7 +343,7 @@ describe("Batcher", () => {
   });
 
   it("keeps partitions apart", async () => {
-    const { batcher, sent, texts } = setUp({ partitionOf: (_tenant, { bytes }) => bytes[0]! % 2 });
+    const { batcher, sent, texts } = setUp({ partitionOf: (_tenant, { sourceId }) => sourceId[0]! % 2 });
     const done = batcher.submit(
       origin("acme"),
       [..."abcd"].map((text) => recordOf(text)),

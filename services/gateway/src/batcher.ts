@@ -1,11 +1,12 @@
 import { randomBytes } from "node:crypto";
-import type { AcceptedRecord } from "@chowhound/shared/record/validate-record";
+import { HASH_BYTES } from "@chowhound/shared/record/content-hash";
 import {
   type CallContexts,
   MAX_TRACED_CALLS,
   type SpanContext,
 } from "@chowhound/shared/telemetry/trace-header";
 import { encodeBatch } from "./encode-batch.ts";
+import { type EnteringRecord, isKnown } from "./known-record.ts";
 import type { RawNumber } from "./raw-numbers.ts";
 
 /** What a batch says about a call. */
@@ -20,21 +21,40 @@ export interface CallOrigin {
 }
 
 export interface BatcherOptions {
+  /** Known ones count an eighth: what is left of them is little. */
   maxRecords: number;
   /** A batch is sent before it would exceed this; a single larger record goes alone. */
   maxBytes(): number;
   /** From one batch to the next of its partition, where that isn't full. */
   lingerMs: number;
-  partitionOf(tenantId: string, record: AcceptedRecord): number;
+  partitionOf(tenantId: string, record: EnteringRecord): number;
   /** The highest number of RAW that is acknowledged by now: each batch tells it. */
   acknowledged?(): RawNumber | undefined;
-  /** Resolves when the batch of so many records, some perhaps of sampled calls, is safe. */
-  publish(partition: number, batch: Uint8Array, records: number, sampled: CallContexts): Promise<void>;
+  /** Resolves when the batch is safe. */
+  publish(batch: OutgoingBatch): Promise<void>;
+}
+
+/** A batch that leaves. */
+export interface OutgoingBatch {
+  partition: number;
+  /** The encoded RecordBatch. */
+  message: Uint8Array;
+  /** 16 bytes. */
+  batchId: Uint8Array;
+  records: number;
+  sampled: CallContexts;
+  /** 16 bytes a record, as its calls had them; undefined where they had none, or nothing of it is new. */
+  fingerprints: Buffer | undefined;
 }
 
 /** What a record and a call take in a batch beside their own bytes, at most. */
 const RECORD_OVERHEAD_BYTES = 64;
 const CALL_OVERHEAD_BYTES = 160;
+const FIRST_FINGERPRINTS = 64;
+/** So many known records take the room of a new one. */
+const KNOWN_PER_RECORD = 8;
+/** Whatever they are: the most that a batch is ever meant to hold. */
+const MAX_BATCH_RECORDS = 5_000;
 /** What is left from one batch to the next of how many calls there have been at once. */
 const FORGETTING = 0.9;
 /** Whoever was answered asks again within it, if at once. */
@@ -58,12 +78,19 @@ export class Batcher {
   /**
    * Resolves, once every record is in an acknowledged batch, with when they were accepted (microseconds). Rejects with
    * the first failure, after all batches with records of the call have been settled.
+   *
+   * @param fingerprints 16 bytes a record
    */
-  submit(origin: CallOrigin, records: readonly AcceptedRecord[]): Promise<number> {
+  submit(
+    origin: CallOrigin,
+    records: readonly EnteringRecord[],
+    fingerprints?: Buffer | undefined,
+  ): Promise<number> {
     return new Promise((resolve, reject) => {
-      const call = new PendingCall(origin, resolve, reject);
-      for (const record of records) {
-        this.#lane(this.#options.partitionOf(origin.tenantId, record)).add(call, record);
+      const call = new PendingCall(origin, fingerprints, resolve, reject);
+      for (let index = 0; index < records.length; index++) {
+        const record = records[index]!;
+        this.#lane(this.#options.partitionOf(origin.tenantId, record)).add(call, record, index);
       }
     });
   }
@@ -86,14 +113,21 @@ export class Batcher {
 /** A call and how many batches with records of it are not settled yet. */
 class PendingCall {
   readonly origin: CallOrigin;
+  readonly fingerprints: Buffer | undefined;
   readonly #resolve: (acceptedAtUs: number) => void;
   readonly #reject: (error: unknown) => void;
   #unsettled = 0;
   #acceptedAtUs = 0;
   #failure: { error: unknown } | undefined;
 
-  constructor(origin: CallOrigin, resolve: (acceptedAtUs: number) => void, reject: (error: unknown) => void) {
+  constructor(
+    origin: CallOrigin,
+    fingerprints: Buffer | undefined,
+    resolve: (acceptedAtUs: number) => void,
+    reject: (error: unknown) => void,
+  ) {
     this.origin = origin;
+    this.fingerprints = fingerprints;
     this.#resolve = resolve;
     this.#reject = reject;
   }
@@ -137,12 +171,15 @@ class Lane {
     this.#options = options;
   }
 
-  add(call: PendingCall, record: AcceptedRecord): void {
+  /** @param index of the record in its call */
+  add(call: PendingCall, record: EnteringRecord, index: number): void {
     if (this.#open.count > 0 && this.#open.bytesWith(call, record) > this.#options.maxBytes()) this.#flush();
-    this.#open.add(call, record);
+    this.#open.add(call, record, index);
     this.#callsAtOnce = Math.max(this.#callsAtOnce, this.#callsOnTheirWay + this.#open.newCalls);
     const isFull =
-      this.#open.count === this.#options.maxRecords || this.#open.sampledCalls === MAX_TRACED_CALLS;
+      this.#open.weight >= this.#options.maxRecords ||
+      this.#open.count === MAX_BATCH_RECORDS ||
+      this.#open.sampledCalls === MAX_TRACED_CALLS;
     if (isFull) this.#flush();
     else if (this.#onTheirWay === 0) this.#flushSoon();
   }
@@ -196,12 +233,7 @@ class Lane {
     const acceptedAtUs = Date.now() * 1000;
     const acknowledged = this.#options.acknowledged?.();
     this.#options
-      .publish(
-        this.#partition,
-        batch.encode(this.#partition, acceptedAtUs, acknowledged),
-        batch.count,
-        batch.sampled,
-      )
+      .publish(batch.close(this.#partition, acceptedAtUs, acknowledged))
       .then(
         () => batch.settle(acceptedAtUs, undefined),
         (error: unknown) => batch.settle(acceptedAtUs, { error }),
@@ -221,12 +253,14 @@ class Lane {
 
 /** A batch that still takes records. */
 class OpenBatch {
-  readonly #records: AcceptedRecord[] = [];
+  readonly #records: EnteringRecord[] = [];
   readonly #callOf: number[] = [];
   readonly #calls: PendingCall[] = [];
   readonly #before: PendingCall | undefined;
   #bytes = 0;
+  #known = 0;
   #sampledCalls = 0;
+  #fingerprints: Buffer | undefined;
 
   /** @param before the call of the last record in the batch before this one: it may go on here */
   constructor(before: PendingCall | undefined) {
@@ -235,6 +269,11 @@ class OpenBatch {
 
   get count(): number {
     return this.#records.length;
+  }
+
+  /** In new records. */
+  get weight(): number {
+    return this.count - this.#known + this.#known / KNOWN_PER_RECORD;
   }
 
   get calls(): number {
@@ -261,12 +300,13 @@ class OpenBatch {
     return contexts;
   }
 
-  bytesWith(call: PendingCall, record: AcceptedRecord): number {
+  bytesWith(call: PendingCall, record: EnteringRecord): number {
     const ofCall = call === this.lastCall ? 0 : callBytes(call.origin);
-    return this.#bytes + ofCall + record.bytes.length + RECORD_OVERHEAD_BYTES;
+    const ofRecord = isKnown(record) ? 0 : record.bytes.length;
+    return this.#bytes + ofCall + ofRecord + RECORD_OVERHEAD_BYTES;
   }
 
-  add(call: PendingCall, record: AcceptedRecord): void {
+  add(call: PendingCall, record: EnteringRecord, index: number): void {
     this.#bytes = this.bytesWith(call, record);
     // The records of a call come one after the other.
     if (call !== this.lastCall) {
@@ -274,15 +314,35 @@ class OpenBatch {
       if (call.origin.span !== undefined) this.#sampledCalls++;
       call.joined();
     }
+    if (call.fingerprints !== undefined) this.#keepFingerprint(call.fingerprints, index);
     this.#callOf.push(this.#calls.length - 1);
     this.#records.push(record);
+    if (isKnown(record)) this.#known++;
   }
 
-  encode(partition: number, acceptedAtUs: number, acknowledged: RawNumber | undefined): Uint8Array {
+  close(partition: number, acceptedAtUs: number, acknowledged: RawNumber | undefined): OutgoingBatch {
     const calls = this.#calls.map(({ origin }) => origin);
     const batchId = randomBytes(16);
     const [records, callOf] = [this.#records, this.#callOf];
-    return encodeBatch({ batchId, acceptedAtUs, partition, calls, records, callOf, acknowledged });
+    return {
+      partition,
+      message: encodeBatch({ batchId, acceptedAtUs, partition, calls, records, callOf, acknowledged }),
+      batchId,
+      records: this.count,
+      sampled: this.sampled,
+      fingerprints:
+        this.#known === this.count ? undefined : this.#fingerprints?.subarray(0, this.count * HASH_BYTES),
+    };
+  }
+
+  #keepFingerprint(ofCall: Buffer, index: number): void {
+    const at = this.count * HASH_BYTES;
+    let kept = this.#fingerprints ?? Buffer.allocUnsafe(FIRST_FINGERPRINTS * HASH_BYTES);
+    if (at === kept.length) kept = Buffer.concat([kept], 2 * at);
+    // In a third of the time that `copy` takes.
+    const from = index * HASH_BYTES;
+    for (let i = 0; i < HASH_BYTES; i++) kept[at + i] = ofCall[from + i]!;
+    this.#fingerprints = kept;
   }
 
   settle(acceptedAtUs: number, failure: { error: unknown } | undefined): void {

@@ -8,14 +8,15 @@ import {
   type RecordStatus,
 } from "@chowhound/shared/contracts/chowhound/v1/ingestion_service";
 import { formatUuid } from "@chowhound/shared/record/uuid";
-import type { AcceptedRecord, RejectedRecord } from "@chowhound/shared/record/validate-record";
+import type { RejectedRecord } from "@chowhound/shared/record/validate-record";
+import type { EnteringRecord } from "./known-record.ts";
 
 /** The answer to a call, which its door puts into the form of its protocol. */
 export interface CallReceipt {
   /** 16 bytes. */
   receiptId: Uint8Array;
   /** What was decided about each record, in their order. */
-  records: readonly (AcceptedRecord | RejectedRecord)[];
+  records: readonly (EnteringRecord | RejectedRecord)[];
   /** How many were accepted. */
   accepted: number;
   /** When they were, in microseconds since 1970; undefined where none was. */
@@ -44,7 +45,7 @@ function toTimestamp(us: number): Timestamp {
   return create(TimestampSchema, { seconds: BigInt(Math.floor(us / 1e6)), nanos: (us % 1e6) * 1000 });
 }
 
-function toStatus(record: AcceptedRecord | RejectedRecord): RecordStatus {
+function toStatus(record: EnteringRecord | RejectedRecord): RecordStatus {
   // A plain object instead of `create`: there is one for every record.
   const status = { $typeName: "chowhound.v1.RecordStatus" as const };
   if (record.kind === "rejected") {

@@ -61,6 +61,10 @@ export const settings = {
     doc: "the same for each tenant: no tenant can use up the room of all",
     fallback: "24MiB",
   }),
+  recallRecords: integer("CHOWHOUND_RECALL_RECORDS", 0, 200_000_000, {
+    doc: "how many landed records are remembered, at 17 bytes of memory each, so that the same ones sent again go no further than the gateway; 0: none",
+    fallback: "1000000",
+  }),
   streamWindow: integer("CHOWHOUND_STREAM_WINDOW", 1, 1_000, {
     doc: "unanswered batches on one stream beyond which the gateway reads no further",
     fallback: "8",

@@ -1,15 +1,23 @@
 import { create, toBinary } from "@bufbuild/protobuf";
-import { ENVELOPE_VERSION } from "@chowhound/shared/batch/decode-batch";
-import { RecordBatchSchema } from "@chowhound/shared/contracts/chowhound/internal/v1/record_batch";
+import {
+  decodeBatch,
+  ENVELOPE_VERSION,
+  REDUCED_ENVELOPE_VERSION,
+} from "@chowhound/shared/batch/decode-batch";
+import {
+  DroppedCountSchema,
+  RecordBatchSchema,
+} from "@chowhound/shared/contracts/chowhound/internal/v1/record_batch";
 import { LIMITS } from "@chowhound/shared/record/limits";
 import type { AcceptedRecord } from "@chowhound/shared/record/validate-record";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { encodeBatch, type NewBatch } from "./encode-batch.ts";
+import { isKnown, type KnownRecord } from "./known-record.ts";
 
 const bytes16 = fc.uint8Array({ minLength: 16, maxLength: 16 });
 const text = fc.string({ unit: "binary", maxLength: 20 });
-const record: fc.Arbitrary<AcceptedRecord> = fc.record({
+const accepted: fc.Arbitrary<AcceptedRecord> = fc.record({
   kind: fc.constant("accepted"),
   bytes: fc.uint8Array({ maxLength: 300 }),
   uuid: bytes16,
@@ -18,8 +26,21 @@ const record: fc.Arbitrary<AcceptedRecord> = fc.record({
   sourceType: bytes16,
   sourceId: bytes16,
 });
-const batch: fc.Arbitrary<NewBatch> = fc
-  .array(fc.tuple(record, fc.nat(300)), { minLength: 1, maxLength: 200 })
+const name = fc.constantFrom("a", "b").map((letter) => Buffer.from(letter));
+const known: fc.Arbitrary<KnownRecord> = fc.record({
+  kind: fc.constant("accepted"),
+  isKnown: fc.constant(true),
+  uuid: bytes16,
+  sourceType: name,
+  sourceId: name,
+});
+const records = fc.oneof(
+  fc.array(accepted, { minLength: 1, maxLength: 200 }),
+  fc.array(fc.oneof(accepted, known), { minLength: 1, maxLength: 200 }),
+  fc.array(known, { minLength: 1, maxLength: 200 }),
+);
+const batch: fc.Arbitrary<NewBatch> = records
+  .chain((list) => fc.tuple(...list.map((record) => fc.tuple(fc.constant(record), fc.nat(4)))))
   .chain((pairs) =>
     fc.record({
       batchId: bytes16,
@@ -27,7 +48,7 @@ const batch: fc.Arbitrary<NewBatch> = fc
       partition: fc.nat(255),
       calls: fc.array(
         fc.record({ tenantId: text, receiptId: bytes16, traceparent: text, tracestate: text }),
-        { maxLength: 5 },
+        { minLength: 5, maxLength: 5 },
       ),
       records: fc.constant(pairs.map(([first]) => first)),
       callOf: fc.constant(pairs.map(([, second]) => second)),
@@ -42,23 +63,45 @@ test("writes what the protobuf library writes", () => {
   fc.assert(
     fc.property(batch, (given) => {
       const { batchId, acceptedAtUs, partition, calls, records, callOf, acknowledged } = given;
+      const entries = records.map((record, place) => ({ record, place, call: callOf[place]! }));
+      const kept = entries.flatMap(({ record, ...entry }) => (isKnown(record) ? [] : [{ ...entry, record }]));
+      const dropped = entries.filter(({ record }) => isKnown(record));
+      const sourceOf = ({ record, call }: (typeof entries)[number]): string =>
+        JSON.stringify([calls[call]!.tenantId, `${record.sourceType}`, `${record.sourceId}`]);
+      const sources = [...new Set(dropped.map(sourceOf))];
       const message = create(RecordBatchSchema, {
-        envelopeVersion: ENVELOPE_VERSION,
+        envelopeVersion: dropped.length > 0 ? REDUCED_ENVELOPE_VERSION : ENVELOPE_VERSION,
         batchId,
         acceptedAtUs: BigInt(acceptedAtUs),
         partition,
         acceptedCount: records.length,
         calls: [...calls],
-        originals: records.map(({ bytes }) => bytes),
-        callOf: [...callOf],
-        uuids: Buffer.concat(records.map(({ uuid }) => uuid)),
-        contentHashes: Buffer.concat(records.map(({ contentHash }) => contentHash)),
-        versionsUs: records.map(({ versionUs }) => BigInt(versionUs)),
+        originals: kept.map(({ record }) => record.bytes),
+        callOf: kept.map(({ call }) => call),
+        uuids: Buffer.concat(kept.map(({ record }) => record.uuid)),
+        contentHashes: Buffer.concat(kept.map(({ record }) => record.contentHash)),
+        versionsUs: kept.map(({ record }) => BigInt(record.versionUs)),
+        ordinals: dropped.length > 0 ? kept.map(({ place }) => place) : [],
         ...(acknowledged && {
           acknowledged: { epoch: acknowledged.epoch, sequence: BigInt(acknowledged.sequence) },
         }),
+        dropped: sources.map((source) => {
+          const [tenantId, sourceType, sourceId] = JSON.parse(source) as string[];
+          const count = dropped.filter((entry) => sourceOf(entry) === source).length;
+          return create(DroppedCountSchema, {
+            tenantId: tenantId!,
+            sourceType: sourceType!,
+            sourceId: sourceId!,
+            count,
+          });
+        }),
+        droppedUuids: Buffer.concat(dropped.map(({ record }) => record.uuid)),
+        droppedCallOf: dropped.map(({ call }) => call),
+        droppedSourceOf: dropped.map((entry) => sources.indexOf(sourceOf(entry))),
       });
-      expect(encodeBatch(given)).toEqual(Buffer.from(toBinary(RecordBatchSchema, message)));
+      const written = encodeBatch(given);
+      expect(written).toEqual(Buffer.from(toBinary(RecordBatchSchema, message)));
+      expect(decodeBatch(written).kind).toBe("batch");
     }),
   );
 });

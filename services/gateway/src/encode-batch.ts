@@ -1,8 +1,9 @@
-import { ENVELOPE_VERSION } from "@chowhound/shared/batch/decode-batch";
+import { ENVELOPE_VERSION, REDUCED_ENVELOPE_VERSION } from "@chowhound/shared/batch/decode-batch";
 import { packBatch } from "@chowhound/shared/batch/pack-batch";
 import type { AcceptedRecord } from "@chowhound/shared/record/validate-record";
 import { WireWriter } from "@chowhound/shared/record/wire-writer";
 import type { CallOrigin } from "./batcher.ts";
+import { type EnteringRecord, isKnown, type KnownRecord } from "./known-record.ts";
 import type { RawNumber } from "./raw-numbers.ts";
 
 // The numbers of the fields on the wire; proto/chowhound/internal/v1/record_batch.proto is their source.
@@ -18,8 +19,14 @@ const BATCH = {
   uuids: 12,
   contentHashes: 13,
   versionsUs: 14,
+  ordinals: 15,
   acknowledged: 18,
+  dropped: 30,
+  droppedUuids: 31,
+  droppedCallOf: 32,
+  droppedSourceOf: 34,
 } as const;
+const DROPPED_COUNT = { tenantId: 1, sourceType: 2, sourceId: 3, count: 4 } as const;
 const RAW_ORIGIN = { epoch: 1, sequence: 2 } as const;
 const CALL = { tenantId: 1, receiptId: 2, traceparent: 3, tracestate: 4 } as const;
 
@@ -31,7 +38,8 @@ export interface NewBatch {
   acceptedAtUs: number;
   partition: number;
   calls: readonly CallOrigin[];
-  records: readonly AcceptedRecord[];
+  /** Of known ones no more goes in than whose they are. */
+  records: readonly EnteringRecord[];
   /** The index in calls of each record's call. */
   callOf: readonly number[];
   /** The highest number of RAW that had been acknowledged by now; undefined where none has. */
@@ -47,37 +55,108 @@ const inner = new WireWriter();
 export function encodeBatch(batch: NewBatch): Uint8Array {
   writeBatch(whole.clear(), batch);
   const { written } = whole;
-  const message = packBatch(written, batch.partition);
+  // Uuids don't become smaller.
+  const { partition, records } = batch;
+  const message = records.every(isKnown)
+    ? written
+    : packBatch(written, { partition, acceptedCount: records.length });
   return message === written ? Buffer.from(written) : message;
 }
 
 function writeBatch(out: WireWriter, batch: NewBatch): void {
-  const { calls, records, callOf } = batch;
-  out.integer(BATCH.envelopeVersion, ENVELOPE_VERSION);
+  const { calls, records } = batch;
+  const { kept, known } = part(batch);
+  const isReduced = known.records.length > 0;
+  out.integer(BATCH.envelopeVersion, isReduced ? REDUCED_ENVELOPE_VERSION : ENVELOPE_VERSION);
   out.bytes(BATCH.batchId, batch.batchId);
   out.integer(BATCH.acceptedAtUs, batch.acceptedAtUs);
   out.integer(BATCH.partition, batch.partition);
   out.integer(BATCH.acceptedCount, records.length);
   for (const call of calls) out.element(BATCH.calls, encodeCall(call));
-  for (const { bytes } of records) out.element(BATCH.originals, bytes);
+  for (const { bytes } of kept.records) out.element(BATCH.originals, bytes);
+  out.bytes(BATCH.callOf, encodeColumn(kept.callOf));
+  out.bytes(BATCH.uuids, encodeUuids(kept.records));
   inner.clear();
-  for (const index of callOf) inner.varint(index);
-  out.bytes(BATCH.callOf, inner.written);
-  inner.clear();
-  for (const { uuid } of records) inner.raw(uuid);
-  out.bytes(BATCH.uuids, inner.written);
-  inner.clear();
-  for (const { contentHash } of records) inner.raw(contentHash);
+  for (const { contentHash } of kept.records) inner.raw(contentHash);
   out.bytes(BATCH.contentHashes, inner.written);
   inner.clear();
-  for (const { versionUs } of records) inner.varint(versionUs);
+  for (const { versionUs } of kept.records) inner.varint(versionUs);
   out.bytes(BATCH.versionsUs, inner.written);
+  if (isReduced) out.bytes(BATCH.ordinals, encodeColumn(kept.places));
   if (batch.acknowledged !== undefined) {
     inner.clear();
     inner.integer(RAW_ORIGIN.epoch, Number(batch.acknowledged.epoch));
     inner.integer(RAW_ORIGIN.sequence, batch.acknowledged.sequence);
     out.bytes(BATCH.acknowledged, inner.written);
   }
+  if (isReduced) writeDropped(out, known, calls);
+}
+
+/** Records of a batch that go the same way. */
+interface Part<R> {
+  records: readonly R[];
+  callOf: readonly number[];
+  /** In the batch. */
+  places: readonly number[];
+}
+
+function part({ records, callOf }: NewBatch): { kept: Part<AcceptedRecord>; known: Part<KnownRecord> } {
+  const kept = { records: [] as AcceptedRecord[], callOf: [] as number[], places: [] as number[] };
+  const known = { records: [] as KnownRecord[], callOf: [] as number[], places: [] as number[] };
+  for (let place = 0; place < records.length; place++) {
+    const record = records[place]!;
+    let way: typeof kept | typeof known;
+    if (isKnown(record)) {
+      way = known;
+      known.records.push(record);
+    } else {
+      way = kept;
+      kept.records.push(record);
+    }
+    way.callOf.push(callOf[place]!);
+    way.places.push(place);
+  }
+  return { kept, known };
+}
+
+/** What is left of the known ones: how many of which source, and whose. */
+function writeDropped(
+  out: WireWriter,
+  { records, callOf }: Part<KnownRecord>,
+  calls: readonly CallOrigin[],
+): void {
+  const sources = new Map<string, { place: number; call: CallOrigin; record: KnownRecord; count: number }>();
+  const sourceOf = records.map((record, index) => {
+    const call = calls[callOf[index]!]!;
+    // No name holds a NUL character.
+    const key = `${call.tenantId}\0${record.sourceType.toString("latin1")}\0${record.sourceId.toString("latin1")}`;
+    const source = sources.get(key) ?? { place: sources.size, call, record, count: 0 };
+    if (source.count++ === 0) sources.set(key, source);
+    return source.place;
+  });
+  for (const { call, record, count } of sources.values()) {
+    inner.clear();
+    inner.text(DROPPED_COUNT.tenantId, call.tenantId);
+    inner.bytes(DROPPED_COUNT.sourceType, record.sourceType);
+    inner.bytes(DROPPED_COUNT.sourceId, record.sourceId);
+    inner.integer(DROPPED_COUNT.count, count);
+    out.element(BATCH.dropped, inner.written);
+  }
+  out.bytes(BATCH.droppedUuids, encodeUuids(records));
+  out.bytes(BATCH.droppedCallOf, encodeColumn(callOf));
+  out.bytes(BATCH.droppedSourceOf, encodeColumn(sourceOf));
+}
+
+function encodeUuids(records: readonly EnteringRecord[]): Buffer {
+  inner.clear();
+  for (const { uuid } of records) inner.raw(uuid);
+  return inner.written;
+}
+
+function encodeColumn(values: readonly number[]): Buffer {
+  inner.clear();
+  for (const value of values) inner.varint(value);
+  return inner.written;
 }
 
 function encodeCall({ tenantId, receiptId, traceparent, tracestate }: CallOrigin): Buffer {

@@ -1,8 +1,9 @@
 import { RecordOutcome } from "@chowhound/shared/contracts/chowhound/v1/ingestion_service";
 import { formatUuid, UUID_TEXT_BYTES, writeUuid } from "@chowhound/shared/record/uuid";
-import type { AcceptedRecord, RejectedRecord } from "@chowhound/shared/record/validate-record";
+import type { RejectedRecord } from "@chowhound/shared/record/validate-record";
 import { WireWriter } from "@chowhound/shared/record/wire-writer";
 import type { CallReceipt } from "./call-receipt.ts";
+import type { EnteringRecord } from "./known-record.ts";
 
 // The numbers of the fields on the wire; proto/chowhound/v1/ingestion_service.proto is their source.
 const RESPONSE = { receipt: 1, batchNumber: 2 } as const;
@@ -49,7 +50,7 @@ function writeReceipt(out: WireWriter, receipt: CallReceipt): void {
   out.integer(RECEIPT.durability, durability);
 }
 
-function writeStatus(out: WireWriter, record: AcceptedRecord | RejectedRecord): void {
+function writeStatus(out: WireWriter, record: EnteringRecord | RejectedRecord): void {
   if (record.kind === "accepted") {
     const start = out.length;
     out.copy(ACCEPTED);

@@ -14,9 +14,11 @@ import { createHttpIngestor } from "./http-ingestor.ts";
 import { InFlightBytes } from "./in-flight-bytes.ts";
 import type { Ingestor } from "./ingestor.ts";
 import { type Authenticator, type KeyRing, openKeyRing } from "./keys.ts";
+import { openRecall } from "./open-recall.ts";
 import { partitionOf } from "./partition.ts";
 import { createQueryService } from "./query-service.ts";
 import { RawStream } from "./raw-stream.ts";
+import type { Recall } from "./recall.ts";
 import { createAdmit, createServe } from "./serve-call.ts";
 
 const RETRY_MS = 1_000;
@@ -47,6 +49,8 @@ export function createGateway(
   const receiptDurability = (): DurabilityLevel => weaker(acceptWatch.report.level, commitWatch.level);
   const inFlight = new InFlightBytes(config.inFlightBytes, config.tenantInFlightBytes);
   let batchesInFlight = 0;
+  /** Once NATS is there, unless it is off. */
+  let recall: Recall | undefined;
   meter.onCollect(() => {
     meter.set("chowhound.in_flight.size", inFlight.total);
     meter.set("chowhound.in_flight.batches", batchesInFlight);
@@ -58,11 +62,12 @@ export function createGateway(
     partitionOf: (tenantId, { sourceType, sourceId }) =>
       partitionOf(tenantId, sourceType, sourceId, config.partitions),
     acknowledged: () => raw.acknowledged,
-    publish: async (partition, batch, records, sampled) => {
+    publish: async ({ partition, message, batchId, records, sampled, fingerprints }) => {
       batchesInFlight++;
+      if (fingerprints !== undefined) recall?.sent(batchId, fingerprints);
       try {
-        await raw.publish(partition, batch, sampled);
-        meter.batch(records, batch.length);
+        await raw.publish(partition, message, sampled);
+        meter.batch(records, message.length);
       } finally {
         batchesInFlight--;
       }
@@ -93,7 +98,8 @@ export function createGateway(
     serve,
     assertOpen,
     inFlight,
-    submit: (origin, records) => batcher.submit(origin, records),
+    look: (tenantId, records) => recall?.look(tenantId, records),
+    submit: (origin, records, fingerprints) => batcher.submit(origin, records, fingerprints),
     maxRecordBytes: () => recordBytesLimit(raw.maxPayloadBytes),
     durability: receiptDurability,
     meter,
@@ -144,6 +150,7 @@ export function createGateway(
         log.info({ door: ingestor.name, address }, "listening");
       }
       const nc = await raw.start();
+      if (config.recallRecords > 0) recall = openRecall(nc, names, config.recallRecords, meter);
       void commitWatch.run();
       await acceptWatch.start(nc);
     },

@@ -1,7 +1,9 @@
 import { formatUuid } from "@chowhound/shared/record/uuid";
+import type { Outcome } from "@chowhound/shared/tap/outcomes";
 import type { TapSource } from "@chowhound/shared/tap/tap-source";
 import type { CallReceipt } from "./call-receipt.ts";
 import type { IngestRecord } from "./ingestor.ts";
+import { isKnown } from "./known-record.ts";
 
 /** The records of a call that has been answered, to be shown by a tap. */
 export function tapCall(
@@ -12,7 +14,7 @@ export function tapCall(
   return {
     count: records.length,
     tenantAt: () => tenantId,
-    outcomeAt: (index) => judged[index]!.kind,
+    outcomeAt: (index) => outcomeOf(judged[index]!),
     originalAt: (index) => {
       const record = records[index];
       // What came in another form and could not be turned into a record has no bytes.
@@ -26,4 +28,10 @@ export function tapCall(
         : { ...common, uuid: "", reason: record.reason, detail: record.message };
     },
   };
+}
+
+function outcomeOf(record: CallReceipt["records"][number]): Outcome {
+  if (record.kind === "rejected") return "rejected";
+  // No later stage sees what is known.
+  return isKnown(record) ? "duplicate" : "accepted";
 }

@@ -1,20 +1,39 @@
 import { create, toBinary } from "@bufbuild/protobuf";
-import { CommitNoticeSchema } from "@chowhound/shared/contracts/chowhound/internal/v1/commit_notice";
+import {
+  CommitNoticeSchema,
+  type CommittedBatch,
+  CommittedBatchSchema,
+} from "@chowhound/shared/contracts/chowhound/internal/v1/commit_notice";
+import type { RecordBatch } from "@chowhound/shared/contracts/chowhound/internal/v1/record_batch";
 import type { NatsNames } from "@chowhound/shared/stream/topology";
 import type { NatsConnection } from "@nats-io/transport-node";
-import type { WriteResult } from "./ingestion-writer.ts";
+import type { BatchOutcome, WriteResult } from "./ingestion-writer.ts";
 
-/** Tells dedup what a commit has brought in. Plain NATS: a lost notice costs a look-up in the database, no more. */
-export function sendCommitNotice(nc: NatsConnection, names: NatsNames, result: WriteResult): void {
+/**
+ * Tells dedup and the gateways what a commit has brought in. Plain NATS: a lost notice costs a look-up in the database, no more.
+ *
+ * @param batches those that `result` has the outcomes of
+ */
+export function sendCommitNotice(
+  nc: NatsConnection,
+  names: NatsNames,
+  { generation, outcomes }: WriteResult,
+  batches: readonly RecordBatch[],
+): void {
+  const committed = outcomes.flatMap((outcome, i) => committedBatch(outcome, batches[i]!) ?? []);
+  if (committed.length === 0 || nc.isClosed()) return;
+  const notice = create(CommitNoticeSchema, { generation, batches: committed });
+  nc.publish(names.commitNotices, toBinary(CommitNoticeSchema, notice));
+}
+
+function committedBatch(outcome: BatchOutcome, { pipelinesState }: RecordBatch): CommittedBatch | undefined {
   // Batches that had been written before are not told again: their number says nothing about this database's age.
-  const batches = result.outcomes.flatMap((outcome) =>
-    outcome.kind === "booked" && outcome.committedFingerprints.length > 0
-      ? [{ batchId: outcome.batchId, fingerprints: outcome.committedFingerprints }]
-      : [],
-  );
-  if (batches.length === 0 || nc.isClosed()) return;
-  nc.publish(
-    names.commitNotices,
-    toBinary(CommitNoticeSchema, create(CommitNoticeSchema, { generation: result.generation, batches })),
-  );
+  if (outcome.kind === "already_booked" || outcome.committedFingerprints.length === 0) return undefined;
+  const { batchId, committedFingerprints: fingerprints, committedOrdinals: ordinals } = outcome;
+  return create(CommittedBatchSchema, {
+    batchId,
+    fingerprints,
+    ...(ordinals !== undefined &&
+      pipelinesState !== undefined && { ordinals: [...ordinals], pipelinesState }),
+  });
 }

@@ -21,6 +21,11 @@ export type BatchOutcome =
       /** 16 bytes a record: the fingerprints of the records that are in the sink, or superseded there. */
       committedFingerprints: Uint8Array;
       /**
+       * The places of these records in the batch as the gateway made it, ascending; none where they are all of the batch. A sink may
+       * leave it out; then gateways never drop what is sent again, and dedup still does.
+       */
+      committedOrdinals?: readonly number[];
+      /**
        * For traces and metrics: the records that became dead letters at this stage, by their index in the batch. A sink may
        * leave it out; its dead letters are then told by no reason.
        */

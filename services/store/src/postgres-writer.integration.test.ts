@@ -5,6 +5,7 @@ import { freshDatabase } from "@chowhound/shared/testing/test-servers";
 import fc from "fast-check";
 import { Client } from "pg";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { dropForTest } from "./drop-for-test.ts";
 import type { BatchOutcome } from "./ingestion-writer.ts";
 import { PostgresSink } from "./postgres-sink.ts";
 import { PostgresWriter } from "./postgres-writer.ts";
@@ -454,6 +455,26 @@ describe.each([
     const { outcomes } = await writer.write([batch]);
     expect(outcomes[0]).toMatchObject({
       committedFingerprints: Buffer.from(batch.fingerprints.subarray(0, 16)),
+      committedOrdinals: [0],
+    });
+  });
+
+  it("says of which records of a batch they are, also where others were dropped before", async () => {
+    const batch = sampleBatch({ records: [{}, {}, {}] });
+    expect((await writer.write([batch])).outcomes[0]).toMatchObject({ committedOrdinals: [] });
+    const reduced = dropForTest(
+      sampleBatch({ records: [{}, {}, {}, { dead: { reason: "map_failed" } }] }),
+      [1],
+    );
+    const { outcomes } = await writer.write([reduced]);
+    expect(outcomes[0]).toMatchObject({
+      committedFingerprints: Buffer.from(reduced.fingerprints.subarray(0, 32)),
+      committedOrdinals: [0, 2],
+    });
+    const empty = dropForTest(sampleBatch({ records: [{}, {}] }), [0, 1]);
+    expect((await writer.write([empty])).outcomes[0]).toMatchObject({
+      committedFingerprints: Buffer.of(),
+      committedOrdinals: [],
     });
   });
 

@@ -41,8 +41,6 @@ const MAX_CONFLICTS = 10;
 /** Verdicts after which sending the same record again changes nothing. */
 const SETTLED = new Set<Verdict>(["stored", "updated", "unchanged", "stale"]);
 
-const NONE = new Uint8Array(0);
-
 /**
  * Writes to PostgreSQL over one connection. Each group of batches is one transaction: claim, letters that are replayed,
  * rows, dead letters, books. Only this transaction is exact; everything before it may repeat itself.
@@ -183,7 +181,7 @@ export class PostgresWriter implements IngestionWriter {
         verdicts: counts.invoices.get(batch)!.verdicts,
         deadLabels: dead.filter((record) => record.batch === batch && record.stage === "store"),
         // Where rows have moved, a record that was replaced may be missing by now.
-        committedFingerprints: applied.hasMoved ? NONE : fingerprintsOf(batch, settled.get(batch)!),
+        ...committedOf(batch, applied.hasMoved ? [] : settled.get(batch)!),
         verdictAt: (index) => verdictAt(batch, index),
       };
     });
@@ -197,7 +195,12 @@ async function commit(client: Client): Promise<string> {
   return (results as QueryResult<{ generation: string }>[])[0]!.rows[0]!.generation;
 }
 
-function fingerprintsOf(batch: RecordBatch, records: readonly IncomingRecord[]): Uint8Array {
-  if (records.length === batch.originals.length) return batch.fingerprints;
-  return Buffer.concat(records.map(({ fingerprint }) => fingerprint));
+function committedOf(batch: RecordBatch, records: readonly IncomingRecord[]) {
+  const isAllThatCame = records.length === batch.originals.length;
+  return {
+    committedFingerprints: isAllThatCame
+      ? batch.fingerprints
+      : Buffer.concat(records.map(({ fingerprint }) => fingerprint)),
+    committedOrdinals: records.length === batch.acceptedCount ? [] : records.map(({ ordinal }) => ordinal),
+  };
 }

@@ -74,7 +74,7 @@ export function createStore(
     health: sinkHealth,
     onCommitted: (result, batches) => {
       if (tap.isOpen) showVerdicts(tap, result, batches);
-      if (nc !== undefined) sendCommitNotice(nc, names, result);
+      if (nc !== undefined) sendCommitNotice(nc, names, result, batches);
     },
   });
 

@@ -4,7 +4,11 @@ import {
   ConfirmRequestSchema,
   ConfirmResponseSchema,
 } from "@chowhound/shared/contracts/chowhound/internal/v1/commit_notice";
-import type { RecordBatch } from "@chowhound/shared/contracts/chowhound/internal/v1/record_batch";
+import {
+  type PipelinesState,
+  PipelinesStateSchema,
+  type RecordBatch,
+} from "@chowhound/shared/contracts/chowhound/internal/v1/record_batch";
 import { readConfig } from "@chowhound/shared/runtime/config";
 import { ensureStream, natsNames } from "@chowhound/shared/stream/topology";
 import { encodeSample, type SampleRecord, sampleBatch } from "@chowhound/shared/testing/sample-batches";
@@ -69,20 +73,30 @@ const messagesLeft = async (): Promise<number> =>
 
 describe("store", () => {
   it("lands batches, acknowledges them and tells what it has committed", async () => {
-    const notices: { batchId: string; fingerprints: number; generation: string }[] = [];
+    const notices: {
+      batchId: string;
+      fingerprints: number;
+      generation: string;
+      state: PipelinesState | undefined;
+    }[] = [];
     const subscription = nc.subscribe(natsNames(prefix).commitNotices, {
       callback: (_, message) => {
         const { generation, batches } = fromBinary(CommitNoticeSchema, message.data);
-        for (const { batchId, fingerprints } of batches)
+        for (const { batchId, fingerprints, pipelinesState: state } of batches)
           notices.push({
             batchId: Buffer.from(batchId).toString("hex"),
             fingerprints: fingerprints.length / 16,
             generation,
+            state,
           });
       },
     });
     const store = await startStore();
-    const batches = Array.from({ length: 20 }, () => sampleBatch({ records: [{}, {}, {}] }));
+    const pipelinesState = create(PipelinesStateSchema, { epoch: 7n, revision: 3n });
+    const batches = Array.from({ length: 20 }, () => ({
+      ...sampleBatch({ records: [{}, {}, {}] }),
+      pipelinesState,
+    }));
     await Promise.all(batches.map(publish));
     await vi.waitFor(async () => expect(await messagesLeft()).toBe(0), WAIT);
     expect(await count("records")).toBe(60);
@@ -93,6 +107,7 @@ describe("store", () => {
       batches.map(({ batchId }) => Buffer.from(batchId).toString("hex")).sort(),
     );
     expect(new Set(notices.map(({ fingerprints }) => fingerprints))).toEqual(new Set([3]));
+    for (const { state } of notices) expect(state).toEqual(pipelinesState);
     subscription.unsubscribe();
 
     const confirm = async (batchIds: Uint8Array[], reportedBy: string, tellsEach = true) => {

@@ -40,6 +40,7 @@ const VERDICTS = METRICS["chowhound.records.verdicts"].attributes[VERDICT];
 const COUNTS: Readonly<Record<string, Readonly<Record<string, keyof typeof METRICS>>>> = {
   gateway: {
     accepted: "chowhound.records.accepted",
+    known: "chowhound.recall.dropped",
     rejected: "chowhound.records.rejected",
     "calls refused": "chowhound.calls.refused",
   },

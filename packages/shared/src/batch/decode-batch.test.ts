@@ -12,9 +12,10 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { HASH_BYTES } from "../record/content-hash.ts";
 import { UUID_BYTES } from "../record/uuid.ts";
-import { encodeSample, sampleBatch, sampleRawBatch } from "../testing/sample-batches.ts";
+import { encodeSample, reduceSample, sampleBatch, sampleRawBatch } from "../testing/sample-batches.ts";
 import { callAt, contentHashAt, fingerprintAt, ordinalAt, uuidAt } from "./batch-columns.ts";
 import { decodeBatch, NEWEST_ENVELOPE_VERSION, REPLAY_ENVELOPE_VERSION } from "./decode-batch.ts";
+import { wholeColumns } from "./whole-columns.ts";
 
 const records = [
   { tenantId: "acme", data: "one" },
@@ -71,6 +72,15 @@ describe("a valid batch", () => {
     expect(droppedUuids).toHaveLength(2 * UUID_BYTES);
   });
 
+  test.each([[[0, 2]], [[0, 1, 2]]])("that the gateway has dropped records %j from", (known) => {
+    const batch = reduceSample(sampleRawBatch({ records }), known);
+    expect(toBinary(RecordBatchSchema, decoded(batch))).toEqual(toBinary(RecordBatchSchema, batch));
+    const whole = wholeColumns(decoded(batch));
+    const { uuids, callOf } = wholeColumns(decoded(sampleRawBatch({ records })));
+    expect(whole).toMatchObject({ callOf, pipelineOf: [] });
+    expect(whole.uuids).toHaveLength(uuids.length);
+  });
+
   test("can be read record by record", () => {
     const sample = sampleBatch({ records });
     const batch = decoded(sample);
@@ -125,6 +135,32 @@ describe("a batch of newer software", () => {
     // Its columns may be others: they are not judged.
     batch.uuids = new Uint8Array();
     expect(decodeBatch(encodeSample(batch))).toEqual(newer);
+  });
+});
+
+describe("a batch that the gateway has dropped records from", () => {
+  const known = (): RecordBatch => reduceSample(sampleRawBatch({ records }), [0, 2]);
+
+  test.each<[string, RegExp, (batch: RecordBatch) => void]>([
+    ["sources", /column dropped_source_of has the length 0, not 2/, (batch) => (batch.droppedSourceOf = [])],
+    ["uuids", /column dropped_uuids has the length 0, not 32/, (batch) => (batch.droppedUuids = Buffer.of())],
+    ["calls", /column dropped_call_of has the length 0, not 2/, (batch) => (batch.droppedCallOf = [])],
+    ["a source that is there", /no source/, (batch) => (batch.droppedSourceOf = [0, 1])],
+    [
+      "a pipeline once it is enriched",
+      /column dropped_pipeline_of has the length 0, not 2/,
+      (batch) => {
+        const { origin, pipelines, fingerprints } = sampleBatch({ records: [records[1]!] });
+        Object.assign(batch, { origin, pipelines, pipelineOf: [0], fingerprints });
+      },
+    ],
+  ])("must have %s", (_, detail, damage) => {
+    const batch = known();
+    damage(batch);
+    expect(decodeBatch(encodeSample(batch))).toEqual({
+      kind: "undecodable",
+      detail: expect.stringMatching(detail),
+    });
   });
 });
 

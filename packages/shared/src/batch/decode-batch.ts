@@ -14,7 +14,12 @@ export const ENVELOPE_VERSION = 1;
  * records for new ones.
  */
 export const REPLAY_ENVELOPE_VERSION = 2;
-export const NEWEST_ENVELOPE_VERSION = PACKED_ENVELOPE_VERSION;
+/**
+ * The layout of a batch that the gateway has dropped records from. An enricher that doesn't know it would take it for one that has been
+ * through dedup.
+ */
+export const REDUCED_ENVELOPE_VERSION = 4;
+export const NEWEST_ENVELOPE_VERSION = REDUCED_ENVELOPE_VERSION;
 
 /** What a message turned out to be. */
 export type DecodedBatch =
@@ -78,13 +83,17 @@ function findMismatch(batch: RecordBatch): string | undefined {
     return `envelope version ${batch.envelopeVersion}, and replay_of has ${batch.replayOf.length} bytes`;
   columns.push(["replay_ordinals", batch.replayOrdinals.length, isReplay ? count : 0]);
   if (isReplay && dropped > 0) return "a replay of which records were dropped";
+  const isEnriched = batch.origin !== undefined;
+  const isReduced = batch.envelopeVersion === REDUCED_ENVELOPE_VERSION;
   // Software from before these columns counted only.
-  if (batch.droppedUuids.length > 0) {
+  if (batch.droppedUuids.length > 0 || isReduced) {
     columns.push(["dropped_uuids", batch.droppedUuids.length, dropped * UUID_BYTES]);
     columns.push(["dropped_call_of", batch.droppedCallOf.length, dropped]);
-    columns.push(["dropped_pipeline_of", batch.droppedPipelineOf.length, dropped]);
+    columns.push(["dropped_pipeline_of", batch.droppedPipelineOf.length, isEnriched ? dropped : 0]);
   }
-  if (batch.origin !== undefined) {
+  if (batch.droppedSourceOf.length > 0 || (isReduced && !isEnriched))
+    columns.push(["dropped_source_of", batch.droppedSourceOf.length, dropped]);
+  if (isEnriched) {
     columns.push(["pipeline_of", batch.pipelineOf.length, count]);
     columns.push(["fingerprints", batch.fingerprints.length, count * HASH_BYTES]);
   }
@@ -96,6 +105,8 @@ function findMismatch(batch: RecordBatch): string | undefined {
   const isNoPipeline = (pipeline: number): boolean => pipeline >= batch.pipelines.length;
   if (batch.pipelineOf.some(isNoPipeline) || batch.droppedPipelineOf.some(isNoPipeline))
     return "a record of no pipeline";
+  if (batch.droppedSourceOf.some((source) => source >= batch.dropped.length))
+    return "a dropped record of no source";
   if (
     batch.ordinals.some(
       (ordinal, i) => ordinal >= batch.acceptedCount || (i > 0 && ordinal <= batch.ordinals[i - 1]!),

@@ -4,7 +4,7 @@ import { RecordBatchSchema } from "@chowhound/shared/contracts/chowhound/interna
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { encodeSample, sampleBatch, sampleRawBatch } from "../testing/sample-batches.ts";
-import { decodeBatch } from "./decode-batch.ts";
+import { decodeBatch, NEWEST_ENVELOPE_VERSION } from "./decode-batch.ts";
 import { PACKED_ENVELOPE_VERSION, packBatch, peekPacked } from "./pack-batch.ts";
 
 const records = Array.from({ length: 100 }, (_, i) => ({ data: `Good morning, number ${i}. `.repeat(40) }));
@@ -26,7 +26,7 @@ function outer(fields: Parameters<typeof create<typeof RecordBatchSchema>>[1]): 
 
 describe("packing", () => {
   it("makes a batch a fraction, which decodes to what it was", () => {
-    const packed = packBatch(encoded, raw.partition);
+    const packed = packBatch(encoded, raw);
     expect(packed.length).toBeLessThan(encoded.length / 3);
     const decoded = decodeBatch(packed);
     expect(decoded.kind).toBe("batch");
@@ -35,18 +35,18 @@ describe("packing", () => {
 
   it("leaves alone what is small, and what does not become smaller", () => {
     const small = encodeSample(sampleRawBatch({ records: records.slice(0, 5) }));
-    expect(packBatch(small, 0)).toBe(small);
+    expect(packBatch(small, raw)).toBe(small);
     const noise = encodeSample(
       sampleRawBatch({
         records: [{ rawPayload: { content: randomBytes(90_000), contentType: "application/octet-stream" } }],
       }),
     );
-    expect(packBatch(noise, 0)).toBe(noise);
+    expect(packBatch(noise, raw)).toBe(noise);
   });
 
   it("lets stages add to a message without unpacking it", () => {
     const enriched = sampleBatch({ records });
-    const message = Buffer.concat([packBatch(encoded, raw.partition), additionsOf(enriched)]);
+    const message = Buffer.concat([packBatch(encoded, raw), additionsOf(enriched)]);
     const decoded = decodeBatch(message);
     if (decoded.kind !== "batch") throw new Error(JSON.stringify(decoded));
     expect(decoded.batch.originals).toHaveLength(100);
@@ -61,8 +61,9 @@ describe("packing", () => {
     const record = fc.record({ data: fc.string({ maxLength: 6_000, unit: "binary" }), dataId: fc.string() });
     fc.assert(
       fc.property(fc.array(record, { maxLength: 60 }), (many) => {
-        const bytes = encodeSample(sampleRawBatch({ records: many }));
-        const decoded = decodeBatch(packBatch(bytes, 0));
+        const batch = sampleRawBatch({ records: many });
+        const bytes = encodeSample(batch);
+        const decoded = decodeBatch(packBatch(bytes, batch));
         if (decoded.kind !== "batch") throw new Error(JSON.stringify(decoded));
         expect(Buffer.from(encodeSample(decoded.batch)).equals(bytes)).toBe(true);
       }),
@@ -72,7 +73,7 @@ describe("packing", () => {
 });
 
 describe("a message that says it is packed", () => {
-  const packed = peekPacked(packBatch(encoded, 5))!;
+  const packed = peekPacked(packBatch(encoded, { partition: 5, acceptedCount: 9 }))!;
   const envelopeVersion = PACKED_ENVELOPE_VERSION;
 
   it.each([
@@ -85,7 +86,7 @@ describe("a message that says it is packed", () => {
       "twice over",
       packBatch(
         outer({ envelopeVersion, ...packed, dropped: records.map(() => ({ sourceId: "x".repeat(1_000) })) }),
-        5,
+        raw,
       ),
       "packed fields that are none",
     ],
@@ -96,8 +97,9 @@ describe("a message that says it is packed", () => {
   });
 
   it("in a layout newer than that is given back, and no fingerprints are read from it", () => {
-    const message = outer({ ...packed, envelopeVersion: 4 });
-    expect(decodeBatch(message)).toEqual({ kind: "newer", envelopeVersion: 4 });
+    const newer = NEWEST_ENVELOPE_VERSION + 1;
+    const message = outer({ ...packed, envelopeVersion: newer });
+    expect(decodeBatch(message)).toEqual({ kind: "newer", envelopeVersion: newer });
     expect(peekPacked(message)).toBeUndefined();
   });
 });

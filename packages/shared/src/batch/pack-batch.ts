@@ -1,4 +1,5 @@
 import { constants, zstdCompressSync, zstdDecompressSync } from "node:zlib";
+import type { RecordBatch } from "@chowhound/shared/contracts/chowhound/internal/v1/record_batch";
 import { fieldNumber, WIRE_BYTES, WIRE_VARINT, WireError, WireReader } from "../record/wire.ts";
 import { WireWriter } from "../record/wire-writer.ts";
 
@@ -6,7 +7,14 @@ import { WireWriter } from "../record/wire-writer.ts";
 export const PACKED_ENVELOPE_VERSION = 3;
 
 // The numbers of the fields on the wire; proto/chowhound/internal/v1/record_batch.proto is their source.
-const FIELD = { envelopeVersion: 1, partition: 4, fingerprints: 24, packed: 40, unpackedBytes: 41 } as const;
+const FIELD = {
+  envelopeVersion: 1,
+  partition: 4,
+  acceptedCount: 5,
+  fingerprints: 24,
+  packed: 40,
+  unpackedBytes: 41,
+} as const;
 const NONE = new Uint8Array(0);
 
 /** Below this it takes longer to begin and end with zstd, three times, than there is to win. */
@@ -22,7 +30,10 @@ const LEVEL = 1;
  * The message to publish for an encoded RecordBatch: packed where that makes it much smaller. Bytes are what a batch costs between
  * the stages: each is written, stored and read again three times.
  */
-export function packBatch(batch: Uint8Array, partition: number): Uint8Array {
+export function packBatch(
+  batch: Uint8Array,
+  { partition, acceptedCount }: Pick<RecordBatch, "partition" | "acceptedCount">,
+): Uint8Array {
   if (batch.length < MIN_BYTES) return batch;
   const packed = zstdCompressSync(batch, {
     params: { [constants.ZSTD_c_compressionLevel]: LEVEL },
@@ -33,6 +44,7 @@ export function packBatch(batch: Uint8Array, partition: number): Uint8Array {
   const out = new WireWriter(packed.length + 32);
   out.integer(FIELD.envelopeVersion, PACKED_ENVELOPE_VERSION);
   out.integer(FIELD.partition, partition);
+  out.integer(FIELD.acceptedCount, acceptedCount);
   out.bytes(FIELD.packed, packed);
   out.integer(FIELD.unpackedBytes, batch.length);
   return out.written;
@@ -43,6 +55,8 @@ export interface PackedBatch {
   packed: Uint8Array;
   unpackedBytes: number;
   partition: number;
+  /** 0 where older software has packed it. */
+  acceptedCount: number;
   /** Empty before the enricher. */
   fingerprints: Uint8Array;
 }
@@ -50,7 +64,13 @@ export interface PackedBatch {
 /** Reads what stands beside the packed batch; undefined where a message has another layout. Throws WireError. */
 export function peekPacked(message: Uint8Array): PackedBatch | undefined {
   let envelopeVersion = 0;
-  const found: PackedBatch = { packed: NONE, unpackedBytes: 0, partition: 0, fingerprints: NONE };
+  const found: PackedBatch = {
+    packed: NONE,
+    unpackedBytes: 0,
+    partition: 0,
+    acceptedCount: 0,
+    fingerprints: NONE,
+  };
   const reader = new WireReader(message);
   while (!reader.done) {
     const tag = reader.uint32();
@@ -65,6 +85,8 @@ export function peekPacked(message: Uint8Array): PackedBatch | undefined {
     } else if (wireType === WIRE_VARINT && number === FIELD.envelopeVersion)
       envelopeVersion = reader.uint32();
     else if (wireType === WIRE_VARINT && number === FIELD.partition) found.partition = reader.uint32();
+    else if (wireType === WIRE_VARINT && number === FIELD.acceptedCount)
+      found.acceptedCount = reader.uint32();
     else if (wireType === WIRE_VARINT && number === FIELD.unpackedBytes)
       found.unpackedBytes = reader.uint32();
     else reader.skip(wireType, number);

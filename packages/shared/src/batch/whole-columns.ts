@@ -12,7 +12,7 @@ export interface WholeColumns {
 }
 
 /**
- * The columns as they were before dedup dropped records, of a batch that `decodeBatch` has checked.
+ * The columns as they were before records were dropped, of a batch that `decodeBatch` has checked.
  *
  * @param options.unknownCall stands for the call of a record that older software has dropped without saying whose it was, where
  *   the batch has several calls
@@ -26,6 +26,7 @@ export function wholeColumns(
   const uuids = new Uint8Array(batch.acceptedCount * UUID_BYTES);
   const callOf: number[] = [];
   const pipelineOf: number[] = [];
+  const isEnriched = batch.pipelineOf.length + batch.droppedPipelineOf.length > 0;
   const anyCall = batch.calls.length > 1 ? unknownCall : 0;
   let kept = 0;
   let dropped = 0;
@@ -33,13 +34,13 @@ export function wholeColumns(
     if (kept < count && ordinalAt(batch, kept) === place) {
       uuids.set(uuidAt(batch, kept), place * UUID_BYTES);
       callOf.push(batch.callOf[kept]!);
-      pipelineOf.push(batch.pipelineOf[kept]!);
+      if (isEnriched) pipelineOf.push(batch.pipelineOf[kept]!);
       kept++;
     } else {
       const at = dropped * UUID_BYTES;
       uuids.set(batch.droppedUuids.subarray(at, at + UUID_BYTES), place * UUID_BYTES);
       callOf.push(batch.droppedCallOf[dropped] ?? anyCall);
-      pipelineOf.push(batch.droppedPipelineOf[dropped] ?? 0);
+      if (isEnriched) pipelineOf.push(batch.droppedPipelineOf[dropped] ?? 0);
       dropped++;
     }
   }

@@ -22,7 +22,8 @@ export function absorbNotice(message: Uint8Array, { index, license }: Evidence):
   return "absorbed";
 }
 
-function decodeNotice(message: Uint8Array): CommitNotice | undefined {
+/** Undefined where it is malformed. */
+export function decodeNotice(message: Uint8Array): CommitNotice | undefined {
   let notice: CommitNotice;
   try {
     notice = fromBinary(CommitNoticeSchema, message);

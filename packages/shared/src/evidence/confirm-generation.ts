@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import {
   type ConfirmRequest,
@@ -23,6 +24,8 @@ export interface ConfirmationOptions extends Evidence {
   /** Puts a ConfirmRequest to the store; rejects where no answer comes in time. */
   request(question: Uint8Array): Promise<Uint8Array>;
   onOutcome(outcome: ConfirmOutcome): void;
+  /** From one question to the next at least: whoever comes meanwhile shares it. */
+  intervalMs?: number;
 }
 
 /** One question is under way at a time. Who comes meanwhile shares the next: an answer speaks for the past only. */
@@ -31,13 +34,17 @@ export function createConfirmation({
   license,
   request,
   onOutcome,
+  intervalMs = 0,
 }: ConfirmationOptions): Confirmation {
   let isAsking = false;
   let waiting: ((mayDrop: boolean) => void)[] = [];
 
   async function askForAll(): Promise<void> {
     isAsking = true;
-    while (waiting.length > 0) {
+    for (let nextMs = 0; waiting.length > 0; ) {
+      const waitMs = nextMs - performance.now();
+      if (waitMs > 0) await sleep(waitMs);
+      nextMs = performance.now() + intervalMs;
       const served = waiting;
       waiting = [];
       const question = license.ask();

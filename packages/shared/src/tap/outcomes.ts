@@ -1,6 +1,6 @@
 /** What each stage can do with a record, as a tap shows it. At the store it is the verdict. */
 export const STAGE_OUTCOMES = {
-  gateway: ["accepted", "rejected"],
+  gateway: ["accepted", "duplicate", "rejected"],
   enricher: ["enriched", "dead_lettered"],
   dedup: ["passed", "duplicate"],
   store: ["stored", "updated", "unchanged", "stale", "conflict", "dead_lettered"],

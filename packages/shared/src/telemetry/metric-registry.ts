@@ -90,6 +90,36 @@ export const METRICS = {
     attributes: {},
     services: ["gateway"],
   },
+  "chowhound.recall.dropped": {
+    kind: "counter",
+    unit: "{record}",
+    description: "Accepted records that went no further than the gateway: the same ones have landed before",
+    attributes: {},
+    services: ["gateway"],
+  },
+  "chowhound.recall.size": {
+    kind: "gauge",
+    unit: "{record}",
+    description: "Landed records that the gateway remembers",
+    attributes: {},
+    services: ["gateway"],
+  },
+  "chowhound.recall.capacity": {
+    kind: "gauge",
+    unit: "{record}",
+    description: "Landed records that the gateway has room to remember",
+    attributes: {},
+    services: ["gateway"],
+  },
+  "chowhound.recall.questions": {
+    kind: "counter",
+    unit: "{question}",
+    description: "Questions of the gateway whether what it remembers still holds, by the answer",
+    attributes: {
+      "chowhound.outcome": ["confirmed", "rebound", "void", "ask-again", "no-answer", "other-pipelines"],
+    },
+    services: ["gateway"],
+  },
   "chowhound.batch.records": {
     kind: "histogram",
     unit: "{record}",

@@ -3,6 +3,8 @@ import { create, type JsonObject, type MessageInitShape, toBinary } from "@bufbu
 import {
   type CallSchema,
   DeadLabelSchema,
+  type DroppedCount,
+  DroppedCountSchema,
   type Enrichment,
   EnrichmentSchema,
   PipelineRefSchema,
@@ -11,8 +13,8 @@ import {
   RecordBatchSchema,
 } from "@chowhound/shared/contracts/chowhound/internal/v1/record_batch";
 import { IngestionDataSchema } from "@chowhound/shared/contracts/chowhound/v1/ingestion_data";
-import { callAt, contentHashAt } from "../batch/batch-columns.ts";
-import { ENVELOPE_VERSION } from "../batch/decode-batch.ts";
+import { callAt, contentHashAt, uuidAt } from "../batch/batch-columns.ts";
+import { ENVELOPE_VERSION, REDUCED_ENVELOPE_VERSION } from "../batch/decode-batch.ts";
 import { contentHash, recordFingerprint } from "../record/content-hash.ts";
 import { RECORD_FIELD, RecordView } from "../record/record-view.ts";
 import { parseUuid, UUID_BYTES } from "../record/uuid.ts";
@@ -121,6 +123,40 @@ export function sampleRawBatch(sample: SampleBatch): RecordBatch {
     contentHashes: Buffer.concat(records.map(({ hash }) => hash)),
     versionsUs: records.map(({ versionUs }) => BigInt(versionUs)),
   });
+}
+
+/** The batch as the gateway publishes it where it knows the records at these indices (ascending). */
+export function reduceSample(batch: RecordBatch, known: readonly number[]): RecordBatch {
+  const kept = batch.originals.map((_, index) => index).filter((index) => !known.includes(index));
+  const column = <T>(values: readonly T[], of: readonly number[]): T[] => of.map((index) => values[index]!);
+  const uuids = (of: readonly number[]): Buffer => Buffer.concat(of.map((index) => uuidAt(batch, index)));
+  const view = new RecordView();
+  const dropped: DroppedCount[] = [];
+  const droppedSourceOf = known.map((index) => {
+    view.read(batch.originals[index]!);
+    const { tenantId } = callAt(batch, index);
+    const sourceType = view.text(RECORD_FIELD.sourceType);
+    const sourceId = view.text(RECORD_FIELD.sourceId);
+    const source = [tenantId, sourceType, sourceId].join();
+    let place = dropped.findIndex((one) => [one.tenantId, one.sourceType, one.sourceId].join() === source);
+    if (place < 0) place = dropped.push(create(DroppedCountSchema, { tenantId, sourceType, sourceId })) - 1;
+    dropped[place]!.count++;
+    return place;
+  });
+  return {
+    ...batch,
+    envelopeVersion: REDUCED_ENVELOPE_VERSION,
+    originals: column(batch.originals, kept),
+    callOf: column(batch.callOf, kept),
+    uuids: uuids(kept),
+    contentHashes: Buffer.concat(kept.map((index) => contentHashAt(batch, index))),
+    versionsUs: column(batch.versionsUs, kept),
+    ordinals: kept,
+    dropped,
+    droppedUuids: uuids(known),
+    droppedCallOf: column(batch.callOf, known),
+    droppedSourceOf,
+  };
 }
 
 /** The bytes of a batch as they travel. */

@@ -4,13 +4,15 @@
 
 import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { PipelinesState } from "./record_batch_pb.ts";
+import { file_chowhound_internal_v1_record_batch } from "./record_batch_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file chowhound/internal/v1/commit_notice.proto.
  */
 export const file_chowhound_internal_v1_commit_notice: GenFile = /*@__PURE__*/
-  fileDesc("CiljaG93aG91bmQvaW50ZXJuYWwvdjEvY29tbWl0X25vdGljZS5wcm90bxIVY2hvd2hvdW5kLmludGVybmFsLnYxIloKDENvbW1pdE5vdGljZRISCgpnZW5lcmF0aW9uGAEgASgJEjYKB2JhdGNoZXMYAiADKAsyJS5jaG93aG91bmQuaW50ZXJuYWwudjEuQ29tbWl0dGVkQmF0Y2giOAoOQ29tbWl0dGVkQmF0Y2gSEAoIYmF0Y2hfaWQYASABKAwSFAoMZmluZ2VycHJpbnRzGAIgASgMImMKDkNvbmZpcm1SZXF1ZXN0EhEKCWJhdGNoX2lkcxgBIAMoDBISCgpnZW5lcmF0aW9uGAIgASgJEhMKC2dlbmVyYXRpb25zGAMgAygJEhUKDWdlbmVyYXRpb25fb2YYBCADKA0iUAoPQ29uZmlybVJlc3BvbnNlEhIKCmdlbmVyYXRpb24YASABKAkSEgoKYWxsX2Jvb2tlZBgCIAEoCBIVCg1ieV9nZW5lcmF0aW9uGAMgASgIYgZwcm90bzM");
+  fileDesc("CiljaG93aG91bmQvaW50ZXJuYWwvdjEvY29tbWl0X25vdGljZS5wcm90bxIVY2hvd2hvdW5kLmludGVybmFsLnYxIloKDENvbW1pdE5vdGljZRISCgpnZW5lcmF0aW9uGAEgASgJEjYKB2JhdGNoZXMYAiADKAsyJS5jaG93aG91bmQuaW50ZXJuYWwudjEuQ29tbWl0dGVkQmF0Y2giigEKDkNvbW1pdHRlZEJhdGNoEhAKCGJhdGNoX2lkGAEgASgMEhQKDGZpbmdlcnByaW50cxgCIAEoDBIQCghvcmRpbmFscxgDIAMoDRI+Cg9waXBlbGluZXNfc3RhdGUYBCABKAsyJS5jaG93aG91bmQuaW50ZXJuYWwudjEuUGlwZWxpbmVzU3RhdGUiYwoOQ29uZmlybVJlcXVlc3QSEQoJYmF0Y2hfaWRzGAEgAygMEhIKCmdlbmVyYXRpb24YAiABKAkSEwoLZ2VuZXJhdGlvbnMYAyADKAkSFQoNZ2VuZXJhdGlvbl9vZhgEIAMoDSJQCg9Db25maXJtUmVzcG9uc2USEgoKZ2VuZXJhdGlvbhgBIAEoCRISCgphbGxfYm9va2VkGAIgASgIEhUKDWJ5X2dlbmVyYXRpb24YAyABKAhiBnByb3RvMw", [file_chowhound_internal_v1_record_batch]);
 
 /**
  * Sent by the store after a commit, over plain NATS. It may get lost: then records sent again reach the database.
@@ -60,6 +62,21 @@ export type CommittedBatch = Message<"chowhound.internal.v1.CommittedBatch"> & {
    * @generated from field: bytes fingerprints = 2;
    */
   fingerprints: Uint8Array;
+
+  /**
+   * Column of these records: each one's place in the batch as the gateway made it. Empty: they are all of the batch,
+   * 0, 1, 2, …
+   *
+   * @generated from field: repeated uint32 ordinals = 3;
+   */
+  ordinals: number[];
+
+  /**
+   * The state of the pipelines that processed them. None: it is not known, and of ordinals neither.
+   *
+   * @generated from field: chowhound.internal.v1.PipelinesState pipelines_state = 4;
+   */
+  pipelinesState?: PipelinesState | undefined;
 };
 
 /**
@@ -70,20 +87,20 @@ export const CommittedBatchSchema: GenMessage<CommittedBatch> = /*@__PURE__*/
   messageDesc(file_chowhound_internal_v1_commit_notice, 1);
 
 /**
- * Asked by dedup before it drops anything: is this still the database that the notices spoke of?
+ * Asked by dedup and gateways before they drop anything: is this still the database that the notices spoke of?
  *
  * @generated from message chowhound.internal.v1.ConfirmRequest
  */
 export type ConfirmRequest = Message<"chowhound.internal.v1.ConfirmRequest"> & {
   /**
-   * Batches that dedup was told are committed.
+   * Batches that whoever asks was told are committed.
    *
    * @generated from field: repeated bytes batch_ids = 1;
    */
   batchIds: Uint8Array[];
 
   /**
-   * The generation that dedup was told of last. Empty: none yet.
+   * The generation that it was told of last. Empty: none yet.
    *
    * @generated from field: string generation = 2;
    */

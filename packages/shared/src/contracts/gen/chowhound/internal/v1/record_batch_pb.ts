@@ -10,7 +10,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file chowhound/internal/v1/record_batch.proto.
  */
 export const file_chowhound_internal_v1_record_batch: GenFile = /*@__PURE__*/
-  fileDesc("CihjaG93aG91bmQvaW50ZXJuYWwvdjEvcmVjb3JkX2JhdGNoLnByb3RvEhVjaG93aG91bmQuaW50ZXJuYWwudjEirAYKC1JlY29yZEJhdGNoEhgKEGVudmVsb3BlX3ZlcnNpb24YASABKA0SEAoIYmF0Y2hfaWQYAiABKAwSFgoOYWNjZXB0ZWRfYXRfdXMYAyABKAMSEQoJcGFydGl0aW9uGAQgASgNEhYKDmFjY2VwdGVkX2NvdW50GAUgASgNEioKBWNhbGxzGAYgAygLMhsuY2hvd2hvdW5kLmludGVybmFsLnYxLkNhbGwSEQoJb3JpZ2luYWxzGAogAygMEg8KB2NhbGxfb2YYCyADKA0SDQoFdXVpZHMYDCABKAwSFgoOY29udGVudF9oYXNoZXMYDSABKAwSEwoLdmVyc2lvbnNfdXMYDiADKAMSEAoIb3JkaW5hbHMYDyADKA0SEQoJcmVwbGF5X29mGBAgASgMEhcKD3JlcGxheV9vcmRpbmFscxgRIAMoDRI2CgxhY2tub3dsZWRnZWQYEiABKAsyIC5jaG93aG91bmQuaW50ZXJuYWwudjEuUmF3T3JpZ2luEjAKBm9yaWdpbhgUIAEoCzIgLmNob3dob3VuZC5pbnRlcm5hbC52MS5SYXdPcmlnaW4SNQoJcGlwZWxpbmVzGBUgAygLMiIuY2hvd2hvdW5kLmludGVybmFsLnYxLlBpcGVsaW5lUmVmEhMKC3BpcGVsaW5lX29mGBYgAygNEjYKC2VucmljaG1lbnRzGBcgAygLMiEuY2hvd2hvdW5kLmludGVybmFsLnYxLkVucmljaG1lbnQSFAoMZmluZ2VycHJpbnRzGBggASgMEjUKC2RlYWRfbGFiZWxzGBkgAygLMiAuY2hvd2hvdW5kLmludGVybmFsLnYxLkRlYWRMYWJlbBI0Cgdkcm9wcGVkGB4gAygLMiMuY2hvd2hvdW5kLmludGVybmFsLnYxLkRyb3BwZWRDb3VudBIVCg1kcm9wcGVkX3V1aWRzGB8gASgMEhcKD2Ryb3BwZWRfY2FsbF9vZhggIAMoDRIbChNkcm9wcGVkX3BpcGVsaW5lX29mGCEgAygNEg4KBnBhY2tlZBgoIAEoDBIWCg51bnBhY2tlZF9ieXRlcxgpIAEoDSJWCgRDYWxsEhEKCXRlbmFudF9pZBgBIAEoCRISCgpyZWNlaXB0X2lkGAIgASgMEhMKC3RyYWNlcGFyZW50GAMgASgJEhIKCnRyYWNlc3RhdGUYBCABKAkiLAoJUmF3T3JpZ2luEg0KBWVwb2NoGAEgASgDEhAKCHNlcXVlbmNlGAIgASgEIkYKC1BpcGVsaW5lUmVmEhEKCXRlbmFudF9pZBgBIAEoCRITCgtzb3VyY2VfdHlwZRgCIAEoCRIPCgd2ZXJzaW9uGAMgASgDIp0CCgpFbnJpY2htZW50Eg0KBWluZGV4GAEgASgNEhQKB2RhdGFfaWQYAiABKAlIAIgBARIRCgRkYXRhGAMgASgJSAGIAQESGgoNbWV0YWRhdGFfanNvbhgEIAEoCUgCiAEBEhoKDW1ldGFkYXRhX3R5cGUYBSABKAlIA4gBARIRCgRsYW5nGAYgASgJSASIAQESHAoPYXR0cmlidXRlc19qc29uGAcgASgJSAWIAQESGAoQZHJvcF9yYXdfcGF5bG9hZBgIIAEoCEIKCghfZGF0YV9pZEIHCgVfZGF0YUIQCg5fbWV0YWRhdGFfanNvbkIQCg5fbWV0YWRhdGFfdHlwZUIHCgVfbGFuZ0ISChBfYXR0cmlidXRlc19qc29uIkkKCURlYWRMYWJlbBINCgVpbmRleBgBIAEoDRINCgVzdGFnZRgCIAEoCRIOCgZyZWFzb24YAyABKAkSDgoGZGV0YWlsGAQgASgJIlgKDERyb3BwZWRDb3VudBIRCgl0ZW5hbnRfaWQYASABKAkSEwoLc291cmNlX3R5cGUYAiABKAkSEQoJc291cmNlX2lkGAMgASgJEg0KBWNvdW50GAQgASgNYgZwcm90bzM");
+  fileDesc("CihjaG93aG91bmQvaW50ZXJuYWwvdjEvcmVjb3JkX2JhdGNoLnByb3RvEhVjaG93aG91bmQuaW50ZXJuYWwudjEihwcKC1JlY29yZEJhdGNoEhgKEGVudmVsb3BlX3ZlcnNpb24YASABKA0SEAoIYmF0Y2hfaWQYAiABKAwSFgoOYWNjZXB0ZWRfYXRfdXMYAyABKAMSEQoJcGFydGl0aW9uGAQgASgNEhYKDmFjY2VwdGVkX2NvdW50GAUgASgNEioKBWNhbGxzGAYgAygLMhsuY2hvd2hvdW5kLmludGVybmFsLnYxLkNhbGwSEQoJb3JpZ2luYWxzGAogAygMEg8KB2NhbGxfb2YYCyADKA0SDQoFdXVpZHMYDCABKAwSFgoOY29udGVudF9oYXNoZXMYDSABKAwSEwoLdmVyc2lvbnNfdXMYDiADKAMSEAoIb3JkaW5hbHMYDyADKA0SEQoJcmVwbGF5X29mGBAgASgMEhcKD3JlcGxheV9vcmRpbmFscxgRIAMoDRI2CgxhY2tub3dsZWRnZWQYEiABKAsyIC5jaG93aG91bmQuaW50ZXJuYWwudjEuUmF3T3JpZ2luEjAKBm9yaWdpbhgUIAEoCzIgLmNob3dob3VuZC5pbnRlcm5hbC52MS5SYXdPcmlnaW4SNQoJcGlwZWxpbmVzGBUgAygLMiIuY2hvd2hvdW5kLmludGVybmFsLnYxLlBpcGVsaW5lUmVmEhMKC3BpcGVsaW5lX29mGBYgAygNEjYKC2VucmljaG1lbnRzGBcgAygLMiEuY2hvd2hvdW5kLmludGVybmFsLnYxLkVucmljaG1lbnQSFAoMZmluZ2VycHJpbnRzGBggASgMEjUKC2RlYWRfbGFiZWxzGBkgAygLMiAuY2hvd2hvdW5kLmludGVybmFsLnYxLkRlYWRMYWJlbBI+Cg9waXBlbGluZXNfc3RhdGUYGiABKAsyJS5jaG93aG91bmQuaW50ZXJuYWwudjEuUGlwZWxpbmVzU3RhdGUSNAoHZHJvcHBlZBgeIAMoCzIjLmNob3dob3VuZC5pbnRlcm5hbC52MS5Ecm9wcGVkQ291bnQSFQoNZHJvcHBlZF91dWlkcxgfIAEoDBIXCg9kcm9wcGVkX2NhbGxfb2YYICADKA0SGwoTZHJvcHBlZF9waXBlbGluZV9vZhghIAMoDRIZChFkcm9wcGVkX3NvdXJjZV9vZhgiIAMoDRIOCgZwYWNrZWQYKCABKAwSFgoOdW5wYWNrZWRfYnl0ZXMYKSABKA0iVgoEQ2FsbBIRCgl0ZW5hbnRfaWQYASABKAkSEgoKcmVjZWlwdF9pZBgCIAEoDBITCgt0cmFjZXBhcmVudBgDIAEoCRISCgp0cmFjZXN0YXRlGAQgASgJIiwKCVJhd09yaWdpbhINCgVlcG9jaBgBIAEoAxIQCghzZXF1ZW5jZRgCIAEoBCJGCgtQaXBlbGluZVJlZhIRCgl0ZW5hbnRfaWQYASABKAkSEwoLc291cmNlX3R5cGUYAiABKAkSDwoHdmVyc2lvbhgDIAEoAyIxCg5QaXBlbGluZXNTdGF0ZRINCgVlcG9jaBgBIAEoAxIQCghyZXZpc2lvbhgCIAEoBCKdAgoKRW5yaWNobWVudBINCgVpbmRleBgBIAEoDRIUCgdkYXRhX2lkGAIgASgJSACIAQESEQoEZGF0YRgDIAEoCUgBiAEBEhoKDW1ldGFkYXRhX2pzb24YBCABKAlIAogBARIaCg1tZXRhZGF0YV90eXBlGAUgASgJSAOIAQESEQoEbGFuZxgGIAEoCUgEiAEBEhwKD2F0dHJpYnV0ZXNfanNvbhgHIAEoCUgFiAEBEhgKEGRyb3BfcmF3X3BheWxvYWQYCCABKAhCCgoIX2RhdGFfaWRCBwoFX2RhdGFCEAoOX21ldGFkYXRhX2pzb25CEAoOX21ldGFkYXRhX3R5cGVCBwoFX2xhbmdCEgoQX2F0dHJpYnV0ZXNfanNvbiJJCglEZWFkTGFiZWwSDQoFaW5kZXgYASABKA0SDQoFc3RhZ2UYAiABKAkSDgoGcmVhc29uGAMgASgJEg4KBmRldGFpbBgEIAEoCSJYCgxEcm9wcGVkQ291bnQSEQoJdGVuYW50X2lkGAEgASgJEhMKC3NvdXJjZV90eXBlGAIgASgJEhEKCXNvdXJjZV9pZBgDIAEoCRINCgVjb3VudBgEIAEoDWIGcHJvdG8z");
 
 /**
  * What travels between the services: one NATS message, many records, possibly of several calls.
@@ -23,8 +23,8 @@ export const file_chowhound_internal_v1_record_batch: GenFile = /*@__PURE__*/
  */
 export type RecordBatch = Message<"chowhound.internal.v1.RecordBatch"> & {
   /**
-   * The version of this layout: 1, 2 for a replay of dead letters, or 3 where fields are packed. A stage that meets a newer
-   * one than it knows gives the message back: a rollout is under way.
+   * The version of this layout: 1, 2 for a replay of dead letters, 3 where fields are packed, or 4 where the gateway has
+   * dropped records. A stage that meets a newer one than it knows gives the message back: a rollout is under way.
    *
    * @generated from field: uint32 envelope_version = 1;
    */
@@ -172,36 +172,53 @@ export type RecordBatch = Message<"chowhound.internal.v1.RecordBatch"> & {
   deadLabels: DeadLabel[];
 
   /**
-   * Added by dedup: how many records it dropped, by source.
+   * Added by the enricher: which state of all pipelines these were taken from. None: it is not known.
+   *
+   * @generated from field: chowhound.internal.v1.PipelinesState pipelines_state = 26;
+   */
+  pipelinesState?: PipelinesState | undefined;
+
+  /**
+   * Added by the gateway and by dedup: how many records they dropped, by source.
    *
    * @generated from field: repeated chowhound.internal.v1.DroppedCount dropped = 30;
    */
   dropped: DroppedCount[];
 
   /**
-   * Added by dedup, column of the dropped records in the order of their places, 16 bytes each: their uuids.
+   * Column of the dropped records in the order of their places, 16 bytes each: their uuids.
    *
    * @generated from field: bytes dropped_uuids = 31;
    */
   droppedUuids: Uint8Array;
 
   /**
-   * Added by dedup, column of the dropped records: the index in calls of each one's call.
+   * Column of the dropped records: the index in calls of each one's call.
    *
    * @generated from field: repeated uint32 dropped_call_of = 32;
    */
   droppedCallOf: number[];
 
   /**
-   * Added by dedup, column of the dropped records: the index in pipelines of each one's pipeline.
+   * Column of the dropped records: the index in pipelines of each one's pipeline. Added by the enricher for those that the
+   * gateway dropped.
    *
    * @generated from field: repeated uint32 dropped_pipeline_of = 33;
    */
   droppedPipelineOf: number[];
 
   /**
+   * Added by the gateway, column of the records that it dropped: the index in dropped of each one's source. Empty once
+   * dedup has dropped further ones.
+   *
+   * @generated from field: repeated uint32 dropped_source_of = 34;
+   */
+  droppedSourceOf: number[];
+
+  /**
    * With envelope version 3: a RecordBatch of an older version, compressed with zstd (RFC 8878). The batch is what it says,
-   * merged with the fields that stand beside it; partition stands here too, so that nobody has to unpack it to pass it on.
+   * merged with the fields that stand beside it; partition and accepted_count stand here too, so that nobody has to unpack it
+   * to pass it on.
    *
    * @generated from field: bytes packed = 40;
    */
@@ -329,6 +346,34 @@ export const PipelineRefSchema: GenMessage<PipelineRef> = /*@__PURE__*/
   messageDesc(file_chowhound_internal_v1_record_batch, 3);
 
 /**
+ * A state of all pipelines of a mesh. Of two states of one epoch the one with the greater revision is the later one.
+ *
+ * @generated from message chowhound.internal.v1.PipelinesState
+ */
+export type PipelinesState = Message<"chowhound.internal.v1.PipelinesState"> & {
+  /**
+   * Names the incarnation of the bucket that holds the pipelines: microseconds of its creation.
+   *
+   * @generated from field: int64 epoch = 1;
+   */
+  epoch: bigint;
+
+  /**
+   * The sequence of the last change of any pipeline; 0 before the first.
+   *
+   * @generated from field: uint64 revision = 2;
+   */
+  revision: bigint;
+};
+
+/**
+ * Describes the message chowhound.internal.v1.PipelinesState.
+ * Use `create(PipelinesStateSchema)` to create a new message.
+ */
+export const PipelinesStateSchema: GenMessage<PipelinesState> = /*@__PURE__*/
+  messageDesc(file_chowhound_internal_v1_record_batch, 4);
+
+/**
  * What a pipeline changed on one record. A field that is not set is as in the original.
  *
  * @generated from message chowhound.internal.v1.Enrichment
@@ -396,7 +441,7 @@ export type Enrichment = Message<"chowhound.internal.v1.Enrichment"> & {
  * Use `create(EnrichmentSchema)` to create a new message.
  */
 export const EnrichmentSchema: GenMessage<Enrichment> = /*@__PURE__*/
-  messageDesc(file_chowhound_internal_v1_record_batch, 4);
+  messageDesc(file_chowhound_internal_v1_record_batch, 5);
 
 /**
  * Marks a record that could not be processed. It travels on, whole, and is kept as a dead letter.
@@ -438,10 +483,10 @@ export type DeadLabel = Message<"chowhound.internal.v1.DeadLabel"> & {
  * Use `create(DeadLabelSchema)` to create a new message.
  */
 export const DeadLabelSchema: GenMessage<DeadLabel> = /*@__PURE__*/
-  messageDesc(file_chowhound_internal_v1_record_batch, 5);
+  messageDesc(file_chowhound_internal_v1_record_batch, 6);
 
 /**
- * Records that dedup dropped because the store had reported them committed.
+ * Records that were dropped because the store had reported them committed.
  *
  * @generated from message chowhound.internal.v1.DroppedCount
  */
@@ -480,5 +525,5 @@ export type DroppedCount = Message<"chowhound.internal.v1.DroppedCount"> & {
  * Use `create(DroppedCountSchema)` to create a new message.
  */
 export const DroppedCountSchema: GenMessage<DroppedCount> = /*@__PURE__*/
-  messageDesc(file_chowhound_internal_v1_record_batch, 6);
+  messageDesc(file_chowhound_internal_v1_record_batch, 7);
 
