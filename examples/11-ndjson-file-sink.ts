@@ -93,6 +93,8 @@ export class NdjsonFileSink implements IngestionSink {
         batchId: batch.batchId,
         verdicts: { ...noVerdicts(), stored: records.length, dead_lettered: dead.length, duplicate },
         committedFingerprints: Buffer.concat(records.map(({ fingerprint }) => fingerprint)),
+        committedOrdinals:
+          records.length === batch.acceptedCount ? [] : records.map(({ ordinal }) => ordinal),
       };
     });
     if (lines.size > 0) {

@@ -41,7 +41,7 @@ export type BatchOutcome =
 
 /** What a write has come to. */
 export interface WriteResult {
-  /** The sink's generation at the commit: dedup drops records only while it is the same. */
+  /** The sink's generation at the commit: dedup and gateways drop records only while it is the same. */
   generation: string;
   /** One outcome per batch, in their order. */
   outcomes: BatchOutcome[];
