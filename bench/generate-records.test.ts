@@ -8,6 +8,7 @@ import {
   encodeOnDemand,
   encodeRequests,
   encodeRequestsWithRepeats,
+  encodeUnderOtherUuids,
 } from "./generate-records.ts";
 
 test("a range is the same bytes every time, in calls of the given size", () => {
@@ -37,6 +38,18 @@ test("every tenth record is one that is known", () => {
   expect(ids).toHaveLength(100);
   expect(ids.filter((id) => id < 1_000)).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
   expect(new Set(ids).size).toBe(100);
+});
+
+test("under other uuids all else is the same", () => {
+  const range = { first: 7, count: 30, revision: 0 };
+  const read = (requests: readonly Uint8Array[]) =>
+    requests.flatMap((bytes) => fromBinary(IngestRequestSchema, bytes).records);
+  const [records, others] = [read(encodeRequests(range)), read(encodeUnderOtherUuids(range))];
+  const uuids = new Set([...records, ...others].map(({ uuid }) => uuid));
+  expect(uuids.size).toBe(60);
+  expect(others.map((record) => ({ ...record, uuid: "" }))).toEqual(
+    records.map((record) => ({ ...record, uuid: "" })),
+  );
 });
 
 test("a record has about 500 bytes", () => {

@@ -53,6 +53,15 @@ export function encodeRequestsWithRepeats(range: RecordRange, known: RecordRange
   return encodeCalls(records, CALL_RECORDS);
 }
 
+/** The same under other uuids, as of a producer that makes new ones for each attempt. */
+export function encodeUnderOtherUuids(range: RecordRange): Uint8Array[] {
+  const records = Array.from(recordsOf(range), (record, i) => {
+    const number = range.first + i;
+    return { ...record, uuid: uuidV7(FIRST_CREATED_MS + number, mulberry32(~number)) };
+  });
+  return encodeCalls(records, CALL_RECORDS);
+}
+
 /** In the order given. */
 export function encodeCalls(records: readonly RecordInit[], callRecords: number): Uint8Array[] {
   const requests: Uint8Array[] = [];

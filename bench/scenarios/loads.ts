@@ -1,6 +1,11 @@
 import { openBooks } from "@chowhound/local/books";
 import type { Mesh } from "@chowhound/local/mesh";
-import { encodeRequests, encodeRequestsWithRepeats, REPEATED } from "../generate-records.ts";
+import {
+  encodeRequests,
+  encodeRequestsWithRepeats,
+  encodeUnderOtherUuids,
+  REPEATED,
+} from "../generate-records.ts";
 import { openProducer } from "../load/grpc-producer.ts";
 import { copyTable, measureCopies } from "../measure-copies.ts";
 import { type Bench, measureLoad } from "../measure-load.ts";
@@ -14,6 +19,7 @@ const COLUMNS = {
   fresh: "fresh",
   updates: "updates",
   resent: "resent",
+  renamed: "resent, other uuids",
   tenth: "a tenth resent",
   copy: "one copy",
   copies: "two copies",
@@ -37,6 +43,7 @@ export const loads: Scenario = {
   one copy   the rows of "fresh", by one \\copy of psql into a table with the same rows before and the same indexes
   two copies the same by two at once, half of the rows each
   resent     the same records once more
+  resent, other uuids   the same under other uuids: the gateway doesn't know them, dedup does
   updates    newer versions of them
   a tenth resent   new records, every tenth of them one that is there
   naive      a tenth as many, on a mesh built the obvious way: a message and an INSERT for each record`,
@@ -46,7 +53,7 @@ export const loads: Scenario = {
     for (let number = 1; number <= count; number++) {
       const round = await runRound(context, `round-${number}`);
       rounds.push(round);
-      for (const load of ["fresh", "updates", "resent", "tenth"] as const)
+      for (const load of ["fresh", "updates", "resent", "renamed", "tenth"] as const)
         context.log(`round ${number} of ${count}, ${COLUMNS[load]}: ${describeLoad(round[load])}`);
     }
     const ratios = [
@@ -85,7 +92,7 @@ async function measureMesh(
   const keeper = await openBooks(mesh.endpoints.postgresUrl);
   const bench: Bench = { mesh, producer, keeper, signal };
   try {
-    await measureThreeLoads(
+    await measureOwnLoads(
       bench,
       { first: 0, count: quick ? WARM_UP_RECORDS.quick : WARM_UP_RECORDS.full },
       async () => {},
@@ -94,29 +101,31 @@ async function measureMesh(
 
     let copy: Measurement | undefined;
     let copies: Measurement | undefined;
-    const three = await measureThreeLoads(bench, { first: FIRST, count: records }, async () => {
+    const own = await measureOwnLoads(bench, { first: FIRST, count: records }, async () => {
       copy = await measureCopies(bench, copyTool, { table: "copied", clients: 1, directory });
       copies = await measureCopies(bench, copyTool, { table: "copied_twice", clients: 2, directory });
     });
-    return { ...three, tenth: await measureTenth(bench, records), copy: copy!, copies: copies! };
+    return { ...own, tenth: await measureTenth(bench, records), copy: copy!, copies: copies! };
   } finally {
     producer.close();
     await keeper.close();
   }
 }
 
-async function measureThreeLoads(
+async function measureOwnLoads(
   bench: Bench,
   range: { first: number; count: number },
   afterFresh: () => Promise<void>,
-): Promise<Pick<Round, "fresh" | "resent" | "updates">> {
+): Promise<Pick<Round, "fresh" | "resent" | "renamed" | "updates">> {
   const requests = encodeRequests({ ...range, revision: 0 });
   const fresh = await measureLoad(bench, requests, range.count, ["stored"]);
   await afterFresh();
   const resent = await measureLoad(bench, requests, range.count, ["duplicate", "unchanged"]);
+  const others = encodeUnderOtherUuids({ ...range, revision: 0 });
+  const renamed = await measureLoad(bench, others, range.count, ["duplicate", "unchanged"]);
   const newer = encodeRequests({ ...range, revision: 1 });
   const updates = await measureLoad(bench, newer, range.count, ["updated"]);
-  return { fresh, resent, updates };
+  return { fresh, resent, renamed, updates };
 }
 
 async function measureTenth(bench: Bench, records: number): Promise<Measurement> {

@@ -6,6 +6,8 @@ import { createSentCalls } from "./harness/sent-calls.ts";
 
 export const scenario: Scenario = {
   title: "dedup's index is lost, rolled back to an old copy, and corrupted; all is sent again each time",
+  // What is sent again is to meet dedup.
+  mesh: { env: { gateway: { CHOWHOUND_RECALL_RECORDS: "0" } } },
   async run({ mesh, faults, fault, recovered, random }) {
     const snapshot = join(mesh.dataDir, "dedup", "chowhound.fingerprints");
     const oldCopy = `${snapshot}.old`;

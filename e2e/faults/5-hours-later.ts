@@ -35,7 +35,7 @@ export const scenario: Scenario = {
       await sendAll(calls.map((_, i) => records.slice(i * CALL_RECORDS, (i + 1) * CALL_RECORDS)));
       const after = await read();
       const again = after.accepted - before.accepted;
-      note(`${again} records again, ${when}: ${after.duplicate - before.duplicate} dropped by dedup`);
+      note(`${again} records again, ${when}: ${after.duplicate - before.duplicate} dropped on the way`);
       assert.ok(again >= 0.9 * calls.flat().length, "they were not accepted again");
       assert.equal(after.stored - before.stored, 0, `new rows, ${when}`);
       assert.equal(after.updated - before.updated, 0, `rows were replaced, ${when}`);

@@ -8,7 +8,7 @@ import { sendOwners } from "./owners.ts";
 import { forgetWhatWasOwed } from "./rest.ts";
 import { untilDone } from "./until-done.ts";
 
-/** The database loses what it had, while batches are on their way and dedup keeps its index; then all is sent again. */
+/** The database loses what it had, while batches are on their way, and dedup and the gateways keep what they know; then all is sent again. */
 
 /** Batches that are booked and lost: of so many some are acknowledged, and don't come again by themselves. */
 const LOST_BATCHES = 20;

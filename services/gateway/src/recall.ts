@@ -61,6 +61,7 @@ export class Recall {
   #processedBy: PipelinesState | undefined;
   /** What was in force when the last question was answered. */
   #inForce: PipelinesState | undefined;
+  #lastTenant = { id: "", hash: tenantHash("") };
   readonly #unansweredPauseMs: number;
   #askAgainMs = Number.NEGATIVE_INFINITY;
 
@@ -97,7 +98,7 @@ export class Recall {
 
   /** Looks the records of a call up. Resolves, or returns at once, with what may be relied on from now on. */
   look(tenantId: string, records: readonly IngestRecord[]): RecalledCall | Promise<RecalledCall> {
-    const ofTenant = tenantHash(tenantId);
+    const ofTenant = this.#hashOf(tenantId);
     const fingerprints = Buffer.allocUnsafe(records.length * HASH_BYTES);
     const candidates: number[] = [];
     for (let index = 0; index < records.length; index++) {
@@ -121,6 +122,12 @@ export class Recall {
         resolve({ fingerprints, isKnown: (index) => known.has(index) });
       });
     });
+  }
+
+  /** The calls that come one after the other are mostly of one tenant. */
+  #hashOf(tenantId: string): Buffer {
+    if (this.#lastTenant.id !== tenantId) this.#lastTenant = { id: tenantId, hash: tenantHash(tenantId) };
+    return this.#lastTenant.hash;
   }
 
   /** A batch goes out. @param fingerprints 16 bytes a record, in the order of their places */

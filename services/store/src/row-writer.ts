@@ -30,11 +30,10 @@ const BACK = "rollback to savepoint before_rows";
 export const PREPARE_CONNECTION = `
   create temporary table if not exists incoming on commit delete rows as
     select 0 as n, ${LIST} from records with no data;
-  -- The temporary table has no statistics: keep the planner from joining it to all of records.
+  -- Plans are kept, and the temporary table has no statistics: rows are to be found by an index, however few there are when a plan is made.
+  set enable_seqscan = off;
   set enable_hashjoin = off;
-  set enable_mergejoin = off;
-  -- A plan made while records was small must not outlive that.
-  set plan_cache_mode = force_custom_plan`;
+  set enable_mergejoin = off`;
 
 const COPY_INCOMING = `copy incoming (n, ${LIST}) from stdin (format binary)`;
 const COPY_NEW = `copy records (${LIST}) from stdin (format binary)`;
