@@ -4,7 +4,7 @@ import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { IngestionDataSchema } from "@chowhound/shared/contracts/chowhound/v1/ingestion_data";
 import { type AcceptedRecord, validateRecord } from "@chowhound/shared/record/validate-record";
 import { Batcher } from "../../services/gateway/src/batcher.ts";
-import { readKnown } from "../../services/gateway/src/known-record.ts";
+import { KnownRecord } from "../../services/gateway/src/known-record.ts";
 import { Recall } from "../../services/gateway/src/recall.ts";
 import { answerQuestion } from "./answer-question.ts";
 import type { Surroundings } from "./model-stages.ts";
@@ -55,7 +55,7 @@ export class ModelGateway {
     const recalled = await this.#recall.look(tenantId, originals);
     if (life.hasEnded) return false;
     const records = acceptedRecords(call).map((record, index) =>
-      recalled.isKnown(index) ? readKnown(originals[index]!) : record,
+      recalled.known?.[index] === 1 ? new KnownRecord(originals[index]!) : record,
     );
     return await batcher.submit(origin, records, recalled.fingerprints).then(
       () => true,

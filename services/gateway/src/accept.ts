@@ -15,7 +15,7 @@ import type { CallReceipt } from "./call-receipt.ts";
 import type { CallTrace } from "./call-trace.ts";
 import type { InFlightBytes } from "./in-flight-bytes.ts";
 import type { Accept, IngestCall, IngestRecord } from "./ingestor.ts";
-import { type EnteringRecord, isKnown, readKnown } from "./known-record.ts";
+import { type EnteringRecord, isKnown, KnownRecord } from "./known-record.ts";
 import type { RecalledCall } from "./recall.ts";
 import type { Serve } from "./serve-call.ts";
 import { tapCall } from "./tap-call.ts";
@@ -119,8 +119,8 @@ async function take(
   const judged = records.map((record, index) => {
     const judgement = !(record instanceof Uint8Array)
       ? record
-      : recalled?.isKnown(index)
-        ? readKnown(record)
+      : recalled?.known?.[index] === 1
+        ? new KnownRecord(record)
         : validateRecord(record, context);
     if (judgement.kind === "accepted") accepted.push(judgement);
     else rejected.set(judgement.reason, (rejected.get(judgement.reason) ?? 0) + 1);

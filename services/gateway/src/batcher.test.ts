@@ -1,11 +1,14 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { create, toBinary } from "@bufbuild/protobuf";
 import { decodeBatch } from "@chowhound/shared/batch/decode-batch";
 import type { RecordBatch } from "@chowhound/shared/contracts/chowhound/internal/v1/record_batch";
+import { IngestionDataSchema } from "@chowhound/shared/contracts/chowhound/v1/ingestion_data";
+import { formatUuid, UUID_BYTES } from "@chowhound/shared/record/uuid";
 import type { AcceptedRecord } from "@chowhound/shared/record/validate-record";
 import { MAX_TRACED_CALLS } from "@chowhound/shared/telemetry/trace-header";
 import { describe, expect, it } from "vitest";
 import { Batcher, type BatcherOptions, type CallOrigin } from "./batcher.ts";
-import type { KnownRecord } from "./known-record.ts";
+import { KnownRecord } from "./known-record.ts";
 
 const origin = (tenantId: string): CallOrigin => ({
   tenantId,
@@ -61,13 +64,11 @@ const turns = async (count: number) => {
 const isSettled = async (promise: Promise<unknown>) =>
   (await Promise.race([promise.then(() => true), turn().then(() => false)])) as boolean;
 
-const knownOf = (text: string): KnownRecord => ({
-  kind: "accepted",
-  isKnown: true,
-  uuid: Buffer.alloc(16, text),
-  sourceType: Buffer.from("t"),
-  sourceId: Buffer.from("s"),
-});
+const knownOf = (letter: string): KnownRecord => {
+  const uuid = formatUuid(Buffer.alloc(UUID_BYTES, letter));
+  const record = create(IngestionDataSchema, { uuid, sourceType: "t", sourceId: "s" });
+  return new KnownRecord(toBinary(IngestionDataSchema, record));
+};
 
 describe("Batcher, of what is known", () => {
   it("sends no more than whose it is, and counts it by source", async () => {

@@ -8,12 +8,14 @@ import {
   DroppedCountSchema,
   RecordBatchSchema,
 } from "@chowhound/shared/contracts/chowhound/internal/v1/record_batch";
+import { IngestionDataSchema } from "@chowhound/shared/contracts/chowhound/v1/ingestion_data";
 import { LIMITS } from "@chowhound/shared/record/limits";
+import { formatUuid } from "@chowhound/shared/record/uuid";
 import type { AcceptedRecord } from "@chowhound/shared/record/validate-record";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { encodeBatch, type NewBatch } from "./encode-batch.ts";
-import { isKnown, type KnownRecord } from "./known-record.ts";
+import { isKnown, KnownRecord } from "./known-record.ts";
 
 const bytes16 = fc.uint8Array({ minLength: 16, maxLength: 16 });
 const text = fc.string({ unit: "binary", maxLength: 20 });
@@ -26,14 +28,10 @@ const accepted: fc.Arbitrary<AcceptedRecord> = fc.record({
   sourceType: bytes16,
   sourceId: bytes16,
 });
-const name = fc.constantFrom("a", "b").map((letter) => Buffer.from(letter));
-const known: fc.Arbitrary<KnownRecord> = fc.record({
-  kind: fc.constant("accepted"),
-  isKnown: fc.constant(true),
-  uuid: bytes16,
-  sourceType: name,
-  sourceId: name,
-});
+const name = fc.constantFrom("a", "b");
+const known: fc.Arbitrary<KnownRecord> = fc
+  .record({ uuid: bytes16.map((bytes) => formatUuid(bytes)), sourceType: name, sourceId: name })
+  .map((record) => new KnownRecord(toBinary(IngestionDataSchema, create(IngestionDataSchema, record))));
 const records = fc.oneof(
   fc.array(accepted, { minLength: 1, maxLength: 200 }),
   fc.array(fc.oneof(accepted, known), { minLength: 1, maxLength: 200 }),

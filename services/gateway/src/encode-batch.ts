@@ -128,8 +128,7 @@ function writeDropped(
   const sources = new Map<string, { place: number; call: CallOrigin; record: KnownRecord; count: number }>();
   const sourceOf = records.map((record, index) => {
     const call = calls[callOf[index]!]!;
-    // No name holds a NUL character.
-    const key = `${call.tenantId}\0${record.sourceType.toString("latin1")}\0${record.sourceId.toString("latin1")}`;
+    const key = `${call.tenantId}\0${record.writtenSource}`;
     const source = sources.get(key) ?? { place: sources.size, call, record, count: 0 };
     if (source.count++ === 0) sources.set(key, source);
     return source.place;

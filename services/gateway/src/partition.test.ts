@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { partitionOf } from "./partition.ts";
 
 const of = (tenant: string, type: string, id: string, partitions: number) =>
-  partitionOf(tenant, Buffer.from(type), Buffer.from(id), partitions);
+  partitionOf(tenant, { sourceType: Buffer.from(type), sourceId: Buffer.from(id) }, partitions);
 
 describe("partitionOf", () => {
   it("never changes: records of a source would change their way", () => {

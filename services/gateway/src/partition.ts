@@ -13,11 +13,11 @@ function fnv1a(hash: number, bytes: Uint8Array): number {
  */
 export function partitionOf(
   tenantId: string,
-  sourceType: Uint8Array,
-  sourceId: Uint8Array,
+  source: { readonly sourceType: Uint8Array; readonly sourceId: Uint8Array },
   partitions: number,
 ): number {
   if (partitions === 1) return 0;
+  const { sourceType, sourceId } = source;
   const hash = fnv1a(fnv1a(fnv1a(FNV_OFFSET, Buffer.from(tenantId)), sourceType), sourceId);
   return (hash >>> 0) % partitions;
 }

@@ -33,8 +33,8 @@ function setUp({ unansweredPauseMs = 0 } = {}) {
     askIntervalMs: 0,
   });
   const known = async (records: readonly Buffer[], tenant = TENANT): Promise<boolean[]> => {
-    const { isKnown } = await recall.look(tenant, records);
-    return records.map((_, index) => isKnown(index));
+    const recalled = await recall.look(tenant, records);
+    return records.map((_, index) => recalled.known?.[index] === 1);
   };
   /** The gateway sends a batch of these. */
   const send = async (records: readonly Buffer[], id: Buffer = batchId): Promise<void> =>
@@ -97,8 +97,8 @@ describe("a record is known", () => {
   it("to a call that holds what couldn't be turned into a record, too", async () => {
     const { recall } = await setUpLanded();
     const rejected = { kind: "rejected", reason: "malformed_record", field: "", message: "" } as const;
-    const { isKnown } = await recall.look(TENANT, [rejected, a]);
-    expect([isKnown(0), isKnown(1)]).toEqual([false, true]);
+    const recalled = await recall.look(TENANT, [rejected, a]);
+    expect([...recalled.known!]).toEqual([0, 1]);
   });
 });
 
@@ -155,6 +155,16 @@ describe("a record is not known", () => {
     await send([c], Buffer.alloc(16, 2));
     report(1, { id: Buffer.alloc(16, 2) }, "g0");
     expect(await known([a, c])).toEqual([true, false]);
+  });
+
+  it("where the answer comes after the index was begun anew", async () => {
+    const { known, send, report, world } = await setUpLanded();
+    await send([c], Buffer.alloc(16, 2));
+    const answer = known([a]);
+    world.revision++;
+    report(1, { id: Buffer.alloc(16, 2) });
+    expect(await answer).toEqual([false]);
+    expect(await known([c])).toEqual([true]);
   });
 
   it("while nobody answers; and then nobody is asked for a while", async () => {

@@ -34,15 +34,14 @@ export type RecallOutcome = ConfirmOutcome | "other-pipelines";
 export interface RecalledCall {
   /** 16 bytes a record. */
   readonly fingerprints: Buffer;
-  /** Whether the record at this index has landed, byte for byte the same. */
-  isKnown(index: number): boolean;
+  /** 1 for each record that has landed, byte for byte the same; undefined where none has. */
+  readonly known: Uint8Array | undefined;
 }
 
 /** How many records may be on their way and still be remembered when they have landed. */
 const MAX_SENT_RECORDS = 250_000;
 const UNANSWERED_PAUSE_MS = 1_000;
 const ASK_INTERVAL_MS = 20;
-const NONE_KNOWN = (): boolean => false;
 
 /**
  * Remembers which records this gateway has sent and the store has landed, by the hash of their very bytes, so that what is sent again
@@ -59,6 +58,8 @@ export class Recall {
   readonly #confirmation: Confirmation;
   /** What processed the records in the index. */
   #processedBy: PipelinesState | undefined;
+  /** Counts how often the index was begun anew. */
+  #history = 0;
   /** What was in force when the last question was answered. */
   #inForce: PipelinesState | undefined;
   #lastTenant = { id: "", hash: tenantHash("") };
@@ -85,6 +86,7 @@ export class Recall {
         return answer;
       },
       onOutcome: (outcome) => {
+        if (outcome === "void") this.#history++;
         if (outcome === "no-answer") this.#askAgainMs = performance.now() + this.#unansweredPauseMs;
         const isOther = outcome === "confirmed" && !isSameState(this.#processedBy, this.#inForce);
         onOutcome?.(isOther ? "other-pipelines" : outcome);
@@ -100,26 +102,24 @@ export class Recall {
   look(tenantId: string, records: readonly IngestRecord[]): RecalledCall | Promise<RecalledCall> {
     const ofTenant = this.#hashOf(tenantId);
     const fingerprints = Buffer.allocUnsafe(records.length * HASH_BYTES);
-    const candidates: number[] = [];
+    let known: Uint8Array | undefined;
     for (let index = 0; index < records.length; index++) {
       const record = records[index]!;
       if (!(record instanceof Uint8Array)) continue;
       originalFingerprint(ofTenant, record, fingerprints, index * HASH_BYTES);
-      if (this.#index.has(fingerprints, index * HASH_BYTES)) candidates.push(index);
+      if (this.#index.has(fingerprints, index * HASH_BYTES)) {
+        known ??= new Uint8Array(records.length);
+        known[index] = 1;
+      }
     }
-    if (candidates.length === 0 || performance.now() < this.#askAgainMs)
-      return { fingerprints, isKnown: NONE_KNOWN };
+    const none = { fingerprints, known: undefined };
+    if (known === undefined || performance.now() < this.#askAgainMs) return none;
+    const history = this.#history;
     return new Promise((resolve) => {
-      this.#confirmation.ask((mayDrop) => {
-        if (!mayDrop || !isSameState(this.#processedBy, this.#inForce)) {
-          resolve({ fingerprints, isKnown: NONE_KNOWN });
-          return;
-        }
-        // Looked up again: the answer speaks of what the index holds now.
-        const known = new Set(
-          candidates.filter((index) => this.#index.has(fingerprints, index * HASH_BYTES)),
-        );
-        resolve({ fingerprints, isKnown: (index) => known.has(index) });
+      this.#confirmation.ask((isConfirmed) => {
+        // The answer speaks of what the index holds now: all of it, or it has been begun anew meanwhile.
+        const isCovered = history === this.#history && isSameState(this.#processedBy, this.#inForce);
+        resolve(isConfirmed && isCovered ? { fingerprints, known } : none);
       });
     });
   }
@@ -160,6 +160,7 @@ export class Recall {
     if (!isSameState(pipelinesState, this.#processedBy)) {
       if (this.#processedBy !== undefined && isEarlierState(pipelinesState, this.#processedBy)) return;
       this.#index.clear();
+      this.#history++;
       this.#processedBy = pipelinesState;
     }
     if (ordinals.length > 0) {

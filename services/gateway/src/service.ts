@@ -59,8 +59,7 @@ export function createGateway(
     maxRecords: config.batchRecords,
     maxBytes: () => Math.min(config.batchBytes, raw.maxBatchBytes),
     lingerMs: config.lingerMs,
-    partitionOf: (tenantId, { sourceType, sourceId }) =>
-      partitionOf(tenantId, sourceType, sourceId, config.partitions),
+    partitionOf: (tenantId, record) => partitionOf(tenantId, record, config.partitions),
     acknowledged: () => raw.acknowledged,
     publish: async ({ partition, message, batchId, records, sampled, fingerprints }) => {
       batchesInFlight++;
