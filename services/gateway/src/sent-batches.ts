@@ -1,36 +1,48 @@
 import { HASH_BYTES } from "@chowhound/shared/record/content-hash";
 
-/** What the batches on their way were made of, in bounded memory: the oldest is forgotten first. */
+/**
+ * What the batches on their way were made of: a ring in which the newest takes the place of the oldest. One piece of memory, since
+ * small ones that live long among large ones that don't would keep whole pages of both.
+ */
 export class SentBatches {
-  readonly #maxBytes: number;
-  readonly #fingerprints = new Map<string, Buffer>();
-  #bytes = 0;
+  readonly #capacity: number;
+  readonly #ring: Buffer;
+  /** By batch id, oldest first: where in the ring, counted on over all its turns, and how many records. */
+  readonly #places = new Map<string, { start: number; count: number }>();
+  #end = 0;
 
-  /** @param maxRecords of all batches together */
-  constructor(maxRecords: number) {
-    this.#maxBytes = maxRecords * HASH_BYTES;
+  /** @param capacity in records, of all batches together */
+  constructor(capacity: number) {
+    this.#capacity = capacity;
+    // As the index: V8 counts it neither for the heap nor as a buffer.
+    this.#ring = Buffer.from(new SharedArrayBuffer(capacity * HASH_BYTES));
   }
 
-  /** @param fingerprints 16 bytes a record, in the order of their places */
+  /** @param fingerprints 16 bytes a record, in the order of their places; copied. More than there is room for are not kept */
   add(batchId: Uint8Array, fingerprints: Buffer): void {
-    this.#fingerprints.set(hex(batchId), fingerprints);
-    this.#bytes += fingerprints.length;
-    for (const oldest of this.#fingerprints.keys()) {
-      if (this.#bytes <= this.#maxBytes) break;
-      this.#forget(oldest);
+    const count = fingerprints.length / HASH_BYTES;
+    if (count > this.#capacity) return;
+    let start = this.#end;
+    // In one piece: not over the end of the ring.
+    const at = start % this.#capacity;
+    if (at + count > this.#capacity) start += this.#capacity - at;
+    this.#end = start + count;
+    for (const [oldest, place] of this.#places) {
+      if (place.start >= this.#end - this.#capacity) break;
+      this.#places.delete(oldest);
     }
+    fingerprints.copy(this.#ring, (start % this.#capacity) * HASH_BYTES);
+    this.#places.set(hex(batchId), { start, count });
   }
 
-  /** Returns the fingerprints of a batch, once; undefined where it isn't known. */
+  /** The fingerprints of a batch, once, to be read before the next is added; undefined where it isn't known. */
   take(batchId: Uint8Array): Buffer | undefined {
-    return this.#forget(hex(batchId));
-  }
-
-  #forget(id: string): Buffer | undefined {
-    const fingerprints = this.#fingerprints.get(id);
-    this.#fingerprints.delete(id);
-    this.#bytes -= fingerprints?.length ?? 0;
-    return fingerprints;
+    const id = hex(batchId);
+    const place = this.#places.get(id);
+    if (place === undefined) return undefined;
+    this.#places.delete(id);
+    const at = (place.start % this.#capacity) * HASH_BYTES;
+    return this.#ring.subarray(at, at + place.count * HASH_BYTES);
   }
 }
 
