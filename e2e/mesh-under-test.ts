@@ -7,9 +7,12 @@ import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { type BookKeeper, openBooks } from "@chowhound/local/books";
 import { createGrpcClient } from "@chowhound/local/grpc-client";
 import { type Mesh, type MeshOptions, startMesh } from "@chowhound/local/mesh";
+import type { ServiceName } from "@chowhound/local/mesh-service";
 import { removePostgresData } from "@chowhound/local/postgres";
+import { AdminService } from "@chowhound/shared/contracts/chowhound/v1/admin_service";
 import type { IngestionDataSchema } from "@chowhound/shared/contracts/chowhound/v1/ingestion_data";
 import { IngestionService, type Receipt } from "@chowhound/shared/contracts/chowhound/v1/ingestion_service";
+import type { MetricName } from "@chowhound/shared/telemetry/metric-registry";
 import { status } from "@grpc/grpc-js";
 import { jetstreamManager } from "@nats-io/jetstream";
 import { connect } from "@nats-io/transport-node";
@@ -23,6 +26,8 @@ export interface MeshUnderTest extends Mesh {
   ingest(records: readonly RecordInit[]): Promise<Receipt>;
   /** As a real producer: sends the same records again until they are accepted. */
   ingestUntilAccepted(records: readonly RecordInit[]): Promise<Receipt>;
+  /** What a service counts since it started, as GetStatus shows it; 0 where it has not counted yet. */
+  counter(service: ServiceName, name: MetricName): Promise<number>;
   /** Waits until no stream holds a batch: all that was accepted is booked. Throws where that takes too long. */
   untilDrained(): Promise<void>;
   remove(): Promise<void>;
@@ -80,9 +85,19 @@ export async function startMeshUnderTest(
     }
   };
 
+  const counter = async (service: ServiceName, name: MetricName): Promise<number> => {
+    const admin = createGrpcClient(AdminService, mesh.endpoints.admin[service]!);
+    try {
+      return Number((await admin.calls.getStatus({})).counters[name] ?? 0n);
+    } finally {
+      admin.close();
+    }
+  };
+
   return {
     ...mesh,
     books,
+    counter,
     ingest,
     ingestUntilAccepted,
     untilDrained,

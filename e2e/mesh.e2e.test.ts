@@ -28,15 +28,6 @@ afterAll(() => mesh.remove());
 const bearer = (): Record<string, string> => ({ authorization: `Bearer ${mesh.endpoints.key}` });
 const admin = (service: string) => createGrpcClient(AdminService, mesh.endpoints.admin[service]!);
 
-async function counter(service: string, name: string): Promise<number> {
-  const client = admin(service);
-  try {
-    return Number((await client.calls.getStatus({})).counters[name] ?? 0n);
-  } finally {
-    client.close();
-  }
-}
-
 async function rowsOf(source: string): Promise<Record<string, string>> {
   await mesh.untilDrained();
   const rows = await mesh.books.query<{ data_id: string; data: string }>(
@@ -152,8 +143,8 @@ describe("the mesh", () => {
     await push(load);
     await mesh.untilDrained();
     const dropped = async () =>
-      (await counter("gateway", "chowhound.recall.dropped")) +
-      (await counter("dedup", "chowhound.dedup.dropped"));
+      (await mesh.counter("gateway", "chowhound.recall.dropped")) +
+      (await mesh.counter("dedup", "chowhound.dedup.dropped"));
     const droppedBefore = await dropped();
     const statementsBefore = await mesh.books.query<{ xid: string }>(
       "select xmin::text as xid from records where source_id = 'resent' limit 1",

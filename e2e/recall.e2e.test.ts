@@ -2,7 +2,6 @@ import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { auditBooks } from "@chowhound/local/audit";
 import { createGrpcClient } from "@chowhound/local/grpc-client";
-import { AdminService } from "@chowhound/shared/contracts/chowhound/v1/admin_service";
 import { PipelineService } from "@chowhound/shared/contracts/chowhound/v1/pipeline_service";
 import { QueryService, RecordState } from "@chowhound/shared/contracts/chowhound/v1/query_service";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
@@ -17,15 +16,6 @@ beforeAll(async () => {
   mesh = await startMeshUnderTest();
 }, 120_000);
 afterAll(() => mesh.remove());
-
-async function counter(service: string, name: string): Promise<number> {
-  const client = createGrpcClient(AdminService, mesh.endpoints.admin[service]!);
-  try {
-    return Number((await client.calls.getStatus({})).counters[name] ?? 0n);
-  } finally {
-    client.close();
-  }
-}
 
 const push = async (records: readonly RecordInit[]) => {
   const receipt = await mesh.ingestUntilAccepted(records);
@@ -43,10 +33,10 @@ async function land(records: readonly RecordInit[]): Promise<void> {
 
 /** Sends records and says how many of them went no further than the gateway. */
 async function countKnown(records: readonly RecordInit[]): Promise<number> {
-  const before = await counter("gateway", "chowhound.recall.dropped");
+  const before = await mesh.counter("gateway", "chowhound.recall.dropped");
   await push(records);
   await mesh.untilDrained();
-  return (await counter("gateway", "chowhound.recall.dropped")) - before;
+  return (await mesh.counter("gateway", "chowhound.recall.dropped")) - before;
 }
 
 async function verdictsOf(source: string): Promise<Record<string, number>> {
@@ -68,7 +58,7 @@ describe("what has landed and is sent again", () => {
     await land(records);
     expect(await countKnown([...records, note("new", "x", 1, { sourceId: "again" })])).toBe(300);
     expect(await verdictsOf("again")).toEqual({ stored: 301, duplicate: 300 });
-    expect(await counter("dedup", "chowhound.dedup.candidates")).toBe(0);
+    expect(await mesh.counter("dedup", "chowhound.dedup.candidates")).toBe(0);
   });
 
   it("is answered and found like any other record", async () => {
