@@ -3,7 +3,7 @@ import {
   ConfirmRequestSchema,
   ConfirmResponseSchema,
 } from "@chowhound/shared/contracts/chowhound/internal/v1/commit_notice";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { type ConfirmOutcome, createConfirmation } from "./confirm-generation.ts";
 import { createDropLicense } from "./drop-license.ts";
 import { createFingerprintIndex } from "./fingerprint-index.ts";
@@ -12,7 +12,7 @@ const batchId = "01".repeat(16);
 const fingerprint = Buffer.alloc(16, 7);
 
 /** Evidence bound to g1 and a store that answers when the test says so. */
-function dialogue() {
+function dialogue({ intervalMs = 0 } = {}) {
   const index = createFingerprintIndex({ capacity: 1_000 });
   const license = createDropLicense({
     binding: { generation: "g1", recent: [{ batchId, generation: "g0" }] },
@@ -35,6 +35,7 @@ function dialogue() {
         });
       }),
     onOutcome: (outcome) => outcomes.push(outcome),
+    intervalMs,
   });
   const ask = (): Promise<boolean> => new Promise((resolve) => confirmation.ask(resolve));
   return { index, license, questions, outcomes, ask };
@@ -55,6 +56,19 @@ describe("confirmation", () => {
     questions[0]!.reply(answer("g1", true));
     expect(await mayDrop).toBe(true);
     expect(outcomes).toEqual(["confirmed"]);
+  });
+
+  it("puts a question no sooner after the one before than it is told, also where nobody waited in between", async () => {
+    const { questions, ask } = dialogue({ intervalMs: 60 });
+    const startedMs = performance.now();
+    for (const asked of [1, 2]) {
+      const mayDrop = ask();
+      await vi.waitFor(() => expect(questions).toHaveLength(asked));
+      questions.at(-1)!.reply(answer("g1", true));
+      expect(await mayDrop).toBe(true);
+    }
+    // Timers count whole milliseconds.
+    expect(performance.now() - startedMs).toBeGreaterThan(58);
   });
 
   it("shares one question among all who ask while another is under way, and starts it after they asked", async () => {

@@ -37,11 +37,13 @@ export function createConfirmation({
   intervalMs = 0,
 }: ConfirmationOptions): Confirmation {
   let isAsking = false;
+  /** When the next question may be put. */
+  let nextMs = 0;
   let waiting: ((mayDrop: boolean) => void)[] = [];
 
   async function askForAll(): Promise<void> {
     isAsking = true;
-    for (let nextMs = 0; waiting.length > 0; ) {
+    while (waiting.length > 0) {
       const waitMs = nextMs - performance.now();
       if (waitMs > 0) await sleep(waitMs);
       nextMs = performance.now() + intervalMs;

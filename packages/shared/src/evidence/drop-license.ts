@@ -8,7 +8,7 @@
  *
  * A new generation that has brought all of the recent batches along carries the same history on, and the index stays. A
  * batch that was booked anew, by this generation or by one in between, proves nothing: copies may be on their way from
- * which dedup has dropped the records. So each batch is asked for together with the generation that reported it.
+ * which the records have been dropped. So each batch is asked for together with the generation that reported it.
  * That the recent ones speak for all older ones rests on two assumptions: a restored database is what the old one was at
  * some earlier moment, and fewer than half of `maxRecentBatches` batches are between their commit and the arrival of
  * their acknowledgement and notice at any time (a batch in between may overtake others).
