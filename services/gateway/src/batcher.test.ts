@@ -64,9 +64,9 @@ const turns = async (count: number) => {
 const isSettled = async (promise: Promise<unknown>) =>
   (await Promise.race([promise.then(() => true), turn().then(() => false)])) as boolean;
 
-const knownOf = (letter: string): KnownRecord => {
+const knownOf = (letter: string, sourceId = "s"): KnownRecord => {
   const uuid = formatUuid(Buffer.alloc(UUID_BYTES, letter));
-  const record = create(IngestionDataSchema, { uuid, sourceType: "t", sourceId: "s" });
+  const record = create(IngestionDataSchema, { uuid, sourceType: "t", sourceId });
   return new KnownRecord(toBinary(IngestionDataSchema, record));
 };
 
@@ -110,6 +110,20 @@ describe("Batcher, of what is known", () => {
     );
     await turns(3);
     expect(large.sent[0]!.batch.acceptedCount).toBe(5_000);
+  });
+
+  it("sends no message beyond its bytes, though each of them is of another source", async () => {
+    const messages: number[] = [];
+    const maxBytes = 4_000;
+    const { batcher } = setUp({
+      maxRecords: 500,
+      maxBytes: () => maxBytes,
+      publish: async ({ message }) => void messages.push(message.length),
+    });
+    const records = Array.from({ length: 40 }, (_, i) => knownOf("k", `${i}`.padEnd(500, "x")));
+    await batcher.submit(origin("acme"), records);
+    expect(messages.length).toBeGreaterThan(4);
+    expect(Math.max(...messages)).toBeLessThanOrEqual(maxBytes);
   });
 
   it("tells the fingerprints of a batch in the order of its records, unless none of them is new", async () => {

@@ -302,7 +302,10 @@ class OpenBatch {
 
   bytesWith(call: PendingCall, record: EnteringRecord): number {
     const ofCall = call === this.lastCall ? 0 : callBytes(call.origin);
-    const ofRecord = isKnown(record) ? 0 : record.bytes.length;
+    // Each of the known ones may be the only one of its source.
+    const ofRecord = isKnown(record)
+      ? record.writtenSource.length + call.origin.tenantId.length
+      : record.bytes.length;
     return this.#bytes + ofCall + ofRecord + RECORD_OVERHEAD_BYTES;
   }
 

@@ -4,7 +4,7 @@ import {
   PipelinesStateSchema,
 } from "@chowhound/shared/contracts/chowhound/internal/v1/record_batch";
 import { isWhole, streamEpoch } from "@chowhound/shared/stream/topology";
-import { type JetStreamManager, jetstreamManager } from "@nats-io/jetstream";
+import { jetstreamManager } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/transport-node";
 
 /** Asks NATS which state the pipelines are in now. Rejects where nobody knows for sure. @param bucket where they are kept */
@@ -13,10 +13,9 @@ export function createPipelinesQuestion(
   bucket: string,
   timeoutMs: number,
 ): () => Promise<PipelinesState> {
-  let manager: Promise<JetStreamManager> | undefined;
   return async () => {
-    manager ??= jetstreamManager(nc, { checkAPI: false, timeout: timeoutMs });
-    const info = await (await manager).streams.info(`KV_${bucket}`);
+    const manager = await jetstreamManager(nc, { checkAPI: false, timeout: timeoutMs });
+    const info = await manager.streams.info(`KV_${bucket}`);
     // A server that is cut off, and takes itself for the leader, answers too.
     if (!isWhole(info)) throw new Error("not all copies of the pipelines are there");
     const revision = BigInt(info.state.last_seq);

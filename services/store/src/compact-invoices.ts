@@ -10,7 +10,7 @@ import { VERDICTS } from "./verdict.ts";
 const COMPACTOR_LOCK = 0x63686f79;
 /** Invoices that one transaction folds: booking waits for it. */
 const STEP_INVOICES = 2_000;
-/** Dedup asks for the batches that it has heard of last, whatever their age. */
+/** Dedup and the gateways ask for the batches that they have heard of last, whatever their age. */
 const KEEP_NEWEST = 1_000;
 /** Longer than this, booking is not held up for a step. */
 const LOCK_TIMEOUT_MS = 200;

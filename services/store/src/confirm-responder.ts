@@ -13,8 +13,8 @@ import type { IngestionSink, ReportedBatch } from "./ingestion-writer.ts";
 const QUEUE = "store";
 
 /**
- * Answers dedup's question whether this is still the database that the notices spoke of. Every answer is read from the
- * sink after its question came in; where it can't be read, there is no answer, and dedup drops nothing.
+ * Answers the question of dedup and the gateways whether this is still the database that the notices spoke of. Every answer is
+ * read from the sink after its question came in; where it can't be read, there is no answer, and nothing is dropped.
  */
 export function answerConfirmations(
   nc: NatsConnection,

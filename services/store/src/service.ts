@@ -38,7 +38,7 @@ const ALONE_AFTER_ATTEMPTS = 3;
 const PATIENCE_MS = 100;
 const NEWER_ENVELOPE_MS = 5_000;
 
-/** The store: works off UNIQUE, writes groups of batches, acknowledges after the commit, then tells dedup. */
+/** The store: works off UNIQUE, writes groups of batches, acknowledges after the commit, then tells dedup and the gateways. */
 export function createStore(
   config: StoreConfig,
   runtime: ServiceRuntime,
