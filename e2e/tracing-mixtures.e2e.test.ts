@@ -6,7 +6,7 @@ import { NEWEST_ENVELOPE_VERSION } from "@chowhound/shared/batch/decode-batch";
 import { RecordBatchSchema } from "@chowhound/shared/contracts/chowhound/internal/v1/record_batch";
 import { IngestionService, type Receipt } from "@chowhound/shared/contracts/chowhound/v1/ingestion_service";
 import { natsNames } from "@chowhound/shared/stream/topology";
-import { encodeTraceHeader, TRACE_HEADER } from "@chowhound/shared/telemetry/trace-header";
+import { encodeTraceHeader, traceHeaderName } from "@chowhound/shared/telemetry/trace-header";
 import { type Client, createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { jetstream, jetstreamManager } from "@nats-io/jetstream";
@@ -152,7 +152,7 @@ it("a batch that is given back ends its calls' spans with an error, and the log 
     create(RecordBatchSchema, { envelopeVersion: NEWEST_ENVELOPE_VERSION + 1 }),
   );
   const traced = headers();
-  traced.set(TRACE_HEADER, encodeTraceHeader(new Map([[0, context]]), 1_000)!);
+  traced.set(traceHeaderName(0), encodeTraceHeader(new Map([[0, context]]), 1_000)!);
   const nc = await connect({ servers: mesh.endpoints.natsUrl });
   try {
     const names = natsNames("chowhound");

@@ -154,7 +154,7 @@ export class ModelDedup extends ModelStage {
     const handleDelivery = createDeliveryHandler({
       index,
       confirmation: rules.evidence === "committed" ? confirmation : trusting,
-      publish: async (_partition, bytes) => {
+      publish: async ({ bytes }) => {
         await steps.turn(life, "publish");
         unique.publish(bytes);
         return true;
@@ -169,6 +169,7 @@ export class ModelDedup extends ModelStage {
       const handled = handleDelivery({
         ...message,
         epoch: EPOCH,
+        place: 0,
         storedAtMs: 0,
         ack: isEarly ? () => {} : acknowledge,
         giveBack: () => {

@@ -43,7 +43,7 @@ export const beforeRows: Moment = {
   what: "in the transaction, before the rows are written",
   server: "postgres",
   direction: "toServer",
-  matches: ({ label }) => label === "Bind upsert" || label.startsWith("Query copy records "),
+  matches: ({ label }) => label === "Bind upsert" || /^Query .*\bcopy records /.test(label),
 };
 
 /** Within the store's transaction: PostgreSQL has the data of a COPY, and waits for its end or for more. */

@@ -30,6 +30,7 @@ async function handle(
     bytes,
     sequence: 1,
     epoch: 1n,
+    place: 0,
     attempt: 1,
     storedAtMs: 0,
     ack: () => settled.push("ack"),
@@ -38,8 +39,8 @@ async function handle(
   const handler = createDeliveryHandler({
     index: given.index ?? createFingerprintIndex({ capacity: 1_000 }),
     confirmation: { ask: (onAnswer) => setImmediate(onAnswer, given.mayDrop ?? true) },
-    publish: async (partition, message) => {
-      published.push({ partition, bytes: message });
+    publish: async (batch) => {
+      published.push(batch);
       return !given.isDraining;
     },
     maxBytes: given.maxBytes ?? 1_000_000,
@@ -184,7 +185,7 @@ describe("handling a delivery", () => {
   it("passes on what is no batch", async () => {
     const garbage = Buffer.from("no batch");
     const { published, settled } = await handle(garbage, {});
-    expect(published).toEqual([{ partition: 0, bytes: garbage }]);
+    expect(published).toMatchObject([{ partition: 0, bytes: garbage }]);
     expect(settled).toEqual(["ack"]);
   });
 });

@@ -10,12 +10,12 @@ import type { Confirmation } from "@chowhound/shared/evidence/confirm-generation
 import type { FingerprintIndex } from "@chowhound/shared/evidence/fingerprint-index";
 import { HASH_BYTES } from "@chowhound/shared/record/content-hash";
 import type { Logger } from "@chowhound/shared/runtime/logger";
+import type { PassedBatch } from "@chowhound/shared/stream/bundle-publisher";
 import type { Delivery } from "@chowhound/shared/stream/stage-consumer";
 import { tapBatch } from "@chowhound/shared/tap/batch-source";
 import type { Tap } from "@chowhound/shared/tap/tap";
 import type { TapSource } from "@chowhound/shared/tap/tap-source";
 import type { Meter } from "@chowhound/shared/telemetry/meter";
-import type { StageTrace } from "@chowhound/shared/telemetry/stage-trace";
 import { traceHeaderBytes } from "@chowhound/shared/telemetry/trace-header";
 import { dropRecords } from "./drop-records.ts";
 import { findCommitted, holdsAny } from "./find-committed.ts";
@@ -27,7 +27,7 @@ export interface DeliveryHandlerOptions {
   index: FingerprintIndex;
   confirmation: Confirmation;
   /** Publishes to UNIQUE; resolves to false where it gave up because the process drains. */
-  publish(partition: number, bytes: Uint8Array, trace: StageTrace | undefined): Promise<boolean>;
+  publish(batch: PassedBatch): Promise<boolean>;
   /** The largest message that `publish` takes. */
   maxBytes: number;
   meter: Meter;
@@ -79,11 +79,16 @@ export function createDeliveryHandler(
     if (delivery.trace !== undefined || tap.isOpen) return false;
     const packed = tryPeek(delivery.bytes);
     if (packed === undefined || holdsAny(index, packed.fingerprints)) return false;
-    const isPublished = await publish(packed.partition, delivery.bytes, undefined);
-    settle(delivery, isPublished);
+    const { bytes } = delivery;
     const passed = packed.fingerprints.length / HASH_BYTES;
-    if (isPublished)
-      countPassed({ accepted: packed.acceptedCount || passed, passed, dropped: 0 }, delivery.bytes);
+    const isPublished = await publish({
+      partition: packed.partition,
+      bytes,
+      records: passed,
+      trace: undefined,
+    });
+    settle(delivery, isPublished);
+    if (isPublished) countPassed({ accepted: packed.acceptedCount || passed, passed, dropped: 0 }, bytes);
     return true;
   }
 
@@ -112,9 +117,10 @@ export function createDeliveryHandler(
         { sequence: delivery.sequence, why: decoded.detail, ...delivery.trace?.logFields },
         "passing on what is no batch",
       );
-      const isPublished = await publish(0, delivery.bytes, delivery.trace);
+      const { bytes, trace } = delivery;
+      const isPublished = await publish({ partition: 0, bytes, records: 1, trace });
       settle(delivery, isPublished);
-      if (isPublished) meter.batch(1, delivery.bytes.length);
+      if (isPublished) meter.batch(1, bytes.length);
       return;
     }
     const { batch } = decoded;
@@ -122,10 +128,12 @@ export function createDeliveryHandler(
     const dropped = drops.length;
     delivery.trace?.describe(batch);
     delivery.trace?.setBatchAttributes({ "chowhound.records.dropped": dropped });
-    const isPublished = await publish(batch.partition, bytes, delivery.trace);
+    const passed = batch.originals.length - dropped;
+    const { partition } = batch;
+    const isPublished = await publish({ partition, bytes, records: passed, trace: delivery.trace });
     settle(delivery, isPublished);
     if (!isPublished) return;
-    countPassed({ accepted: batch.acceptedCount, passed: batch.originals.length - dropped, dropped }, bytes);
+    countPassed({ accepted: batch.acceptedCount, passed, dropped }, bytes);
     if (tap.isOpen) tap.show(tapReduced(batch, drops));
   };
 }

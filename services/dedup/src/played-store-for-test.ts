@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { unbundle } from "@chowhound/shared/batch/bundle";
 import { decodeBatch } from "@chowhound/shared/batch/decode-batch";
 import {
   CommitNoticeSchema,
@@ -23,6 +24,8 @@ export class PlayedStore {
   readonly #nc: NatsConnection;
   readonly #names: NatsNames;
   #listening: Subscription | undefined;
+  /** Came in one message with others, and nobody has asked for it yet. */
+  readonly #taken: Uint8Array[] = [];
 
   constructor(nc: NatsConnection, names: NatsNames) {
     this.#nc = nc;
@@ -57,27 +60,24 @@ export class PlayedStore {
     message.respond(toBinary(ConfirmResponseSchema, answer));
   }
 
-  /** The next messages of UNIQUE, acknowledged. Waits until there are so many. */
+  /** The next batches of UNIQUE, acknowledged, whichever messages they are in. Waits until there are so many. */
   async take(count: number): Promise<Uint8Array[]> {
     const stream = this.#names.stream("unique");
     const jsm = await jetstreamManager(this.#nc);
     await jsm.consumers.add(stream, { durable_name: "store", ack_policy: AckPolicy.Explicit });
     const consumer = await jetstream(this.#nc).consumers.get(stream, "store");
-    const taken: Uint8Array[] = [];
+    const taken = this.#taken;
     for (const deadline = Date.now() + 20_000; taken.length < count; ) {
-      if (Date.now() > deadline) throw new Error(`${taken.length} of ${count} messages came`);
-      for await (const message of await consumer.fetch({
-        max_messages: count - taken.length,
-        expires: 1_000,
-      })) {
-        taken.push(message.data);
+      if (Date.now() > deadline) throw new Error(`${taken.length} of ${count} batches came`);
+      for await (const message of await consumer.fetch({ max_messages: 1, expires: 1_000 })) {
+        taken.push(...unbundle(message.data));
         await message.ackAck();
       }
     }
-    return taken;
+    return taken.splice(0, count);
   }
 
-  /** Takes the next message, which must be a batch. */
+  /** Takes the next one, which must be a batch. */
   async takeBatch(): Promise<RecordBatch> {
     const decoded = decodeBatch((await this.take(1))[0]!);
     if (decoded.kind !== "batch") throw new Error(JSON.stringify(decoded));

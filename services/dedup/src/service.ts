@@ -1,8 +1,8 @@
 import { absorbNotice } from "@chowhound/shared/evidence/commit-notices";
 import { createConfirmation } from "@chowhound/shared/evidence/confirm-generation";
 import type { Service, ServiceRuntime } from "@chowhound/shared/service/run-service";
+import { BundlePublisher } from "@chowhound/shared/stream/bundle-publisher";
 import { connectNats } from "@chowhound/shared/stream/nats-connection";
-import { publishUntilAcknowledged } from "@chowhound/shared/stream/publish-batch";
 import { StageConsumer } from "@chowhound/shared/stream/stage-consumer";
 import { awaitStream, maxMessageBytes, natsNames } from "@chowhound/shared/stream/topology";
 import { jetstream } from "@nats-io/jetstream";
@@ -76,19 +76,22 @@ export function createDedup(config: DedupConfig, runtime: ServiceRuntime): Servi
       },
     });
 
-    const js = jetstream(nc);
     const maxBytes = maxMessageBytes(nc);
+    const publisher = new BundlePublisher({
+      js: jetstream(nc),
+      stream: names.stream("unique"),
+      subjectOf: (partition) => names.subject("unique", partition),
+      maxBytes,
+      // What came in one message is ready in one turn. Whoever comes later has waited at the enricher.
+      maxDistanceMs: 0,
+      log,
+      meter,
+      signal,
+    });
     const handle = createDeliveryHandler({
       index,
       confirmation,
-      publish: (partition, bytes, trace) =>
-        publishUntilAcknowledged(js, names.subject("unique", partition), bytes, {
-          log,
-          signal,
-          meter,
-          stream: names.stream("unique"),
-          trace: trace?.startSend(names.stream("unique"), maxBytes - bytes.length),
-        }),
+      publish: (batch) => publisher.publish(batch),
       maxBytes,
       meter,
       tap,

@@ -1,5 +1,5 @@
 import { natsSettings, stageSettings } from "@chowhound/shared/runtime/common-settings";
-import { type ConfigOf, integer } from "@chowhound/shared/runtime/config";
+import { type ConfigOf, duration, integer } from "@chowhound/shared/runtime/config";
 
 export const settings = {
   ...natsSettings,
@@ -7,6 +7,10 @@ export const settings = {
   maxHeldBatches: integer("CHOWHOUND_ENRICHER_MAX_HELD_BATCHES", 1, 256, {
     doc: "batches in work at once; times the size of a batch, this bounds the memory",
     fallback: "32",
+  }),
+  lingerMs: duration("CHOWHOUND_ENRICHER_LINGER", 0, 1_000, {
+    doc: "from one message to the next that isn't full, at most: small batches go on together, the more of them the busier NATS is",
+    fallback: "24ms",
   }),
 };
 

@@ -27,8 +27,8 @@ const numberOne = { epoch: 9n, sequence: 1n };
 let lastSequence = 0;
 
 function deliveryOf(bytes: Uint8Array, attempt = 1) {
-  const delivery = { sequence: ++lastSequence, epoch: 9n, storedAtMs: 1_700_000_000_000, attempt, bytes };
-  return { ...delivery, ack: vi.fn(), giveBack: vi.fn() } satisfies Delivery;
+  const message = { sequence: ++lastSequence, epoch: 9n, storedAtMs: 1_700_000_000_000, attempt };
+  return { ...message, place: 0, bytes, ack: vi.fn(), giveBack: vi.fn() } satisfies Delivery;
 }
 
 const STATE = create(PipelinesStateSchema, { epoch: 5n, revision: 3n });
@@ -40,7 +40,7 @@ function handlerWith(options: Partial<DeliveryHandlerOptions> = {}) {
     pipelines: () => createPipelineSet([]),
     pipelinesState: () => STATE,
     trial: { enrich: () => Promise.reject(new Error("nothing is suspected")) },
-    publish: async (partition, bytes) => published.push({ partition, bytes }) > 0,
+    publish: async (batch) => published.push(batch) > 0,
     maxBytes: 1024 * 1024,
     meter,
     tap: new Tap(),

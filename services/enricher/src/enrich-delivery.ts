@@ -9,12 +9,12 @@ import {
 } from "@chowhound/shared/contracts/chowhound/internal/v1/record_batch";
 import type { DeadReason } from "@chowhound/shared/errors/reasons";
 import type { Logger } from "@chowhound/shared/runtime/logger";
+import type { PassedBatch } from "@chowhound/shared/stream/bundle-publisher";
 import type { Delivery } from "@chowhound/shared/stream/stage-consumer";
 import { tapBatch } from "@chowhound/shared/tap/batch-source";
 import type { Tap } from "@chowhound/shared/tap/tap";
 import type { TapSource } from "@chowhound/shared/tap/tap-source";
 import type { Meter } from "@chowhound/shared/telemetry/meter";
-import type { StageTrace } from "@chowhound/shared/telemetry/stage-trace";
 import { traceHeaderBytes } from "@chowhound/shared/telemetry/trace-header";
 import { type Additions, appendAdditions, enrichBatch, type RawNumber } from "./enrich-batch.ts";
 import type { PipelineSet } from "./pipeline-set.ts";
@@ -34,7 +34,7 @@ export interface DeliveryHandlerOptions {
   /** Where batches are enriched that may have ended a process. */
   trial: Pick<SuspectTrial, "enrich">;
   /** Publishes to ENRICHED; resolves to false where it gave up because the process drains. */
-  publish(partition: number, bytes: Uint8Array, trace: StageTrace | undefined): Promise<boolean>;
+  publish(batch: PassedBatch): Promise<boolean>;
   /** The largest message that `publish` takes. */
   maxBytes: number;
   meter: Meter;
@@ -43,7 +43,7 @@ export interface DeliveryHandlerOptions {
 }
 
 /**
- * Takes one message in and publishes one. Batches are processed one in a turn of the event loop, so that a pile of them
+ * Takes one batch in and passes one on. Batches are processed one in a turn of the event loop, so that a pile of them
  * holds up neither health nor the in-progress reports; any number of them may be on their way out.
  */
 export function createDeliveryHandler(options: DeliveryHandlerOptions): (delivery: Delivery) => void {
@@ -65,7 +65,7 @@ export function createDeliveryHandler(options: DeliveryHandlerOptions): (deliver
       const out = await prepare(delivery);
       if (typeof out === "number") {
         delivery.giveBack(out);
-      } else if (await publish(out.partition, out.bytes, delivery.trace)) {
+      } else if (await publish({ ...out.passed, trace: delivery.trace })) {
         delivery.ack();
         out.count();
         if (tap.isOpen) tap.show(tapEnriched(out.batch()));
@@ -119,8 +119,7 @@ export function createDeliveryHandler(options: DeliveryHandlerOptions): (deliver
     delivery.trace?.describe(batch);
     delivery.trace?.deadLettered(batch, additions.deadLabels);
     return {
-      partition: batch.partition,
-      bytes,
+      passed: { partition: batch.partition, bytes, records: batch.acceptedCount },
       batch: () => ({ ...batch, ...additions }),
       count() {
         meter.batch(batch.acceptedCount, bytes.length);
@@ -141,8 +140,7 @@ export function createDeliveryHandler(options: DeliveryHandlerOptions): (deliver
       "a message is no batch of a gateway; it becomes a dead letter",
     );
     return {
-      partition: 0,
-      bytes,
+      passed: { partition: 0, bytes, records: 1 },
       batch: () => wrapped,
       count() {
         meter.batch(1, bytes.length);
@@ -167,9 +165,8 @@ export function createDeliveryHandler(options: DeliveryHandlerOptions): (deliver
 }
 
 interface Outgoing {
-  partition: number;
-  bytes: Uint8Array;
-  /** What `bytes` says. */
+  passed: Omit<PassedBatch, "trace">;
+  /** What its bytes say. */
   batch(): RecordBatch;
   /** Once it is safe downstream. */
   count(): void;

@@ -1,7 +1,7 @@
 import { recordBytesLimit } from "@chowhound/shared/record/limits";
 import type { Service, ServiceRuntime } from "@chowhound/shared/service/run-service";
+import { BundlePublisher } from "@chowhound/shared/stream/bundle-publisher";
 import { connectNats } from "@chowhound/shared/stream/nats-connection";
-import { publishUntilAcknowledged } from "@chowhound/shared/stream/publish-batch";
 import { StageConsumer } from "@chowhound/shared/stream/stage-consumer";
 import { awaitStream, maxMessageBytes, natsNames } from "@chowhound/shared/stream/topology";
 import { jetstream } from "@nats-io/jetstream";
@@ -67,8 +67,17 @@ export function createEnricher(config: EnricherConfig, runtime: ServiceRuntime):
     opened.push(() => pipelines.close());
     await pipelines.start(nc);
 
-    const js = jetstream(nc);
     const maxBytes = maxMessageBytes(nc);
+    const publisher = new BundlePublisher({
+      js: jetstream(nc),
+      stream: names.stream("enriched"),
+      subjectOf: (partition) => names.subject("enriched", partition),
+      maxBytes,
+      maxDistanceMs: config.lingerMs,
+      log,
+      meter,
+      signal,
+    });
     consumer = new StageConsumer({
       nc,
       names,
@@ -84,14 +93,7 @@ export function createEnricher(config: EnricherConfig, runtime: ServiceRuntime):
         pipelines: () => pipelines.inForce,
         pipelinesState: () => pipelines.state,
         trial: new SuspectTrial({ pipelines, log, signal }),
-        publish: (partition, bytes, trace) =>
-          publishUntilAcknowledged(js, names.subject("enriched", partition), bytes, {
-            log,
-            signal,
-            meter,
-            stream: names.stream("enriched"),
-            trace: trace?.startSend(names.stream("enriched"), maxBytes - bytes.length),
-          }),
+        publish: (batch) => publisher.publish(batch),
         maxBytes,
         meter,
         tap,

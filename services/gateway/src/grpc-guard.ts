@@ -9,14 +9,15 @@ import {
 } from "@grpc/grpc-js";
 import { callHeaders } from "./grpc-call.ts";
 import type { Admit } from "./ingestor.ts";
+import { forgetFrames, Received } from "./received.ts";
 
 /** The library doesn't name these. */
 type Listener = Parameters<ServerInterceptingCall["start"]>[0];
 type Status = Parameters<ServerInterceptingCall["sendStatus"]>[0];
 
 /**
- * Stands before the handlers of services: a call without a valid key ends before a message of it is read, and a stream
- * buffers one message each way.
+ * Stands before the handlers of services on raw bytes: a call without a valid key ends before a message of it is read, a stream buffers
+ * one message each way, and handlers get each message as {@link Received}.
  */
 export function guard(serviceNames: readonly string[], admit: Admit): ServerInterceptor {
   const prefixes = serviceNames.map((name) => `/${name}/`);
@@ -28,7 +29,7 @@ export function guard(serviceNames: readonly string[], admit: Admit): ServerInte
 }
 
 /**
- * Hands everything on as it is, but for the headers of the call. The library's own class asks an interceptor at each step, whether it
+ * Hands everything on, with the headers of the call looked at and its messages wrapped. The library's own class asks an interceptor at each step, whether it
  * has anything to say or not, which costs as much as all that the gateway itself does with a call of one record.
  */
 class GuardedCall extends ServerInterceptingCall {
@@ -52,8 +53,11 @@ class GuardedCall extends ServerInterceptingCall {
         }
         bufferingOne(() => listener.onReceiveMetadata(metadata));
       },
-      onReceiveMessage: (message) => listener.onReceiveMessage(message),
-      onReceiveHalfClose: () => listener.onReceiveHalfClose(),
+      onReceiveMessage: (message) => listener.onReceiveMessage(new Received(message)),
+      onReceiveHalfClose: () => {
+        forgetFrames(this.#call);
+        listener.onReceiveHalfClose();
+      },
       onCancel: () => listener.onCancel(),
     });
   }

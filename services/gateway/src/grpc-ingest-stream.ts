@@ -7,6 +7,7 @@ import { readBinaryRequest } from "./binary-request.ts";
 import { encodeResponse } from "./encode-receipt.ts";
 import { callHeaders } from "./grpc-call.ts";
 import type { Accept } from "./ingestor.ts";
+import type { Received } from "./received.ts";
 
 /** How long a batch waits for room in flight before its stream ends. */
 const WAIT_FOR_ROOM_MS = 10_000;
@@ -18,7 +19,7 @@ const RPC = rpcMethod("grpc", IngestionService.method.ingestStream);
  * room. The first failure ends the stream, after the receipts of the batches before it.
  */
 export class IngestStream {
-  readonly #call: ServerDuplexStream<Buffer, Uint8Array>;
+  readonly #call: ServerDuplexStream<Received, Uint8Array>;
   readonly #accept: Accept;
   readonly #window: number;
   /** Settles when every batch so far has been answered; rejects with the first failure. */
@@ -27,7 +28,7 @@ export class IngestStream {
   #isOver = false;
   #wake: () => void = () => {};
 
-  constructor(call: ServerDuplexStream<Buffer, Uint8Array>, accept: Accept, window: number) {
+  constructor(call: ServerDuplexStream<Received, Uint8Array>, accept: Accept, window: number) {
     this.#call = call;
     this.#accept = accept;
     this.#window = window;
@@ -62,7 +63,7 @@ export class IngestStream {
   }
 
   /** Starts one batch; returns once it counts as in flight, or was refused. */
-  async #take(request: Buffer): Promise<void> {
+  async #take(request: Received): Promise<void> {
     const { promise: isTaken, resolve: onTaken } = Promise.withResolvers<void>();
     const response = this.#ingest(request, onTaken);
     this.#unanswered++;
@@ -71,13 +72,13 @@ export class IngestStream {
     await Promise.race([isTaken, response.catch(() => {})]);
   }
 
-  async #ingest(request: Buffer, onTaken: () => void): Promise<Uint8Array> {
+  async #ingest(request: Received, onTaken: () => void): Promise<Uint8Array> {
     let batchNumber = 0n;
     const receipt = await this.#accept({
       ...callHeaders(this.#call.metadata),
       rpc: RPC,
       records: () => {
-        const split = readBinaryRequest(request);
+        const split = readBinaryRequest(request.take());
         batchNumber = split.batchNumber;
         return split.records;
       },

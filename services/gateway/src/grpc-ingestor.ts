@@ -21,6 +21,7 @@ import { callHeaders } from "./grpc-call.ts";
 import { guard } from "./grpc-guard.ts";
 import { IngestStream } from "./grpc-ingest-stream.ts";
 import type { Accept, Ingestor } from "./ingestor.ts";
+import type { Received } from "./received.ts";
 
 export interface GrpcIngestorOptions {
   host: string;
@@ -61,13 +62,13 @@ export function createGrpcIngestor(options: GrpcIngestorOptions): Ingestor {
         interceptors: [guard(names, admit)],
       });
       server.addService(grpcServiceDefinition(IngestionService, { rawBytes: true }), {
-        ingest: (call: ServerUnaryCall<Buffer, Uint8Array>, callback: sendUnaryData<Uint8Array>) => {
+        ingest: (call: ServerUnaryCall<Received, Uint8Array>, callback: sendUnaryData<Uint8Array>) => {
           ingest(call, accept).then(
             (response) => callback(null, response),
             (error: unknown) => callback(toGrpcError(error)),
           );
         },
-        ingestStream: (call: ServerDuplexStream<Buffer, Uint8Array>) => {
+        ingestStream: (call: ServerDuplexStream<Received, Uint8Array>) => {
           const stream = new IngestStream(call, accept, options.streamWindow);
           streams.add(stream);
           stream.serve().finally(() => streams.delete(stream));
@@ -87,11 +88,11 @@ export function createGrpcIngestor(options: GrpcIngestorOptions): Ingestor {
   };
 }
 
-async function ingest(call: ServerUnaryCall<Buffer, Uint8Array>, accept: Accept): Promise<Uint8Array> {
+async function ingest(call: ServerUnaryCall<Received, Uint8Array>, accept: Accept): Promise<Uint8Array> {
   const receipt = await accept({
     ...callHeaders(call.metadata),
     rpc: RPC,
-    records: () => readBinaryRequest(call.request).records,
+    records: () => readBinaryRequest(call.request.take()).records,
   });
   return encodeResponse(receipt);
 }
@@ -101,10 +102,10 @@ function handlersOf({ methods, answer }: DoorService): UntypedServiceImplementat
   for (const method of methods) {
     const rpc = rpcMethod("grpc", method);
     handlers[method.localName] = (
-      call: ServerUnaryCall<Buffer, Uint8Array>,
+      call: ServerUnaryCall<Received, Uint8Array>,
       callback: sendUnaryData<Uint8Array>,
     ) => {
-      const request = (): Message => readBinaryMessage(method.input, call.request);
+      const request = (): Message => readBinaryMessage(method.input, call.request.take());
       answer({ ...callHeaders(call.metadata), rpc, method, request }).then(
         (response) => callback(null, response),
         (error: unknown) => callback(toGrpcError(error)),

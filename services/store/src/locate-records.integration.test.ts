@@ -1,5 +1,6 @@
 import { create, fromBinary, type MessageInitShape } from "@bufbuild/protobuf";
 import { uuidAt } from "@chowhound/shared/batch/batch-columns";
+import { bundleBatches } from "@chowhound/shared/batch/bundle";
 import type { RecordBatch } from "@chowhound/shared/contracts/chowhound/internal/v1/record_batch";
 import {
   LocateRecordsRequestSchema,
@@ -107,6 +108,19 @@ describe("a record in flight", () => {
     ]);
   });
 
+  it("may be in one message with other batches", async () => {
+    const batches = [sampleBatch({ records: [{}] }), sampleBatch({ records: [{}, {}] })];
+    const message = bundleBatches(batches.map(encodeSample));
+    const { seq } = await jetstream(nc).publish(names.subject("unique", 0), message);
+    for (const batch of batches)
+      expect((await locate({ id: receiptOf(batch) })).fates).toMatchObject(
+        batch.originals.map((_, ordinal) => ({
+          batch: { batchId: formatUuid(batch.batchId), ordinal },
+          waiting: { stream: "unique", sequence: BigInt(seq) },
+        })),
+      );
+  });
+
   it("stays where it is", async () => {
     const batch = sampleBatch({ records: [{}] });
     await publish("unique", batch);
@@ -160,7 +174,7 @@ describe("a record in flight", () => {
     const { first_seq: first } = (await jsm.streams.info(names.stream("unique"))).state;
     expect(fates.map(({ waiting }) => waiting!.sequence)).toEqual([0, 1, 2].map((n) => BigInt(first + n)));
     expect(gaps).toMatchObject([
-      { where: "unique", message: "3 of the 9 batches that wait there were searched" },
+      { where: "unique", message: "3 of the 9 messages that wait there were searched" },
     ]);
   });
 

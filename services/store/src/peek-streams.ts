@@ -1,5 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
+import { unbundle } from "@chowhound/shared/batch/bundle";
 import { decodeBatch } from "@chowhound/shared/batch/decode-batch";
 import { wholeColumns } from "@chowhound/shared/batch/whole-columns";
 import {
@@ -12,7 +13,7 @@ import {
 } from "@chowhound/shared/contracts/chowhound/v1/query_service";
 import { formatUuid, UUID_BYTES, uuidV7Us } from "@chowhound/shared/record/uuid";
 import { type NatsNames, STREAMS, type StreamRole, streamEpoch } from "@chowhound/shared/stream/topology";
-import { jetstreamManager, type StoredMsg } from "@nats-io/jetstream";
+import { jetstreamManager } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/transport-node";
 import type { FoundFates } from "./fate-reader.ts";
 import { toTimestamp } from "./landed-row.ts";
@@ -62,9 +63,10 @@ export async function peekStreams(
           sequence: BigInt(message.seq),
           since: timestampFromDate(message.time),
         });
-        found.fates.push(...fatesIn(message, waitingAt, { epoch: streamEpoch(info), tenantId, id }));
+        const about = { epoch: streamEpoch(info), tenantId, id };
+        for (const bytes of unbundle(message.data)) found.fates.push(...fatesIn(bytes, waitingAt, about));
       });
-      if (seen < waiting) tell(`${seen} of the ${waiting} batches that wait there were searched`);
+      if (seen < waiting) tell(`${seen} of the ${waiting} messages that wait there were searched`);
     } catch (error) {
       tell(`the stream can't be searched: ${(error as Error).message}`);
     }
@@ -72,13 +74,13 @@ export async function peekStreams(
   return found;
 }
 
-/** The tenant's records in a message that match the id. */
+/** The tenant's records in an encoded batch that match the id. */
 function fatesIn(
-  message: StoredMsg,
+  bytes: Uint8Array,
   waiting: StreamPlace,
   { epoch, tenantId, id }: { epoch: bigint; tenantId: string; id: Uint8Array },
 ): RecordFate[] {
-  const decoded = decodeBatch(message.data);
+  const decoded = decodeBatch(bytes);
   if (decoded.kind !== "batch") return [];
   const { batch } = decoded;
   const { uuids, callOf, pipelineOf } = wholeColumns(batch, { unknownCall: batch.calls.length });

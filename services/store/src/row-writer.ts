@@ -25,6 +25,8 @@ const ORDER = (row: string): string => `(${row}.version_us, ${row}.content_hash,
 
 const SAVE = "savepoint before_rows";
 const BACK = "rollback to savepoint before_rows";
+const SAVE_COPIED = "savepoint before_upsert";
+const BACK_FROM_COPIED = "rollback to savepoint before_upsert; delete from incoming";
 
 /** Made once per connection. */
 export const PREPARE_CONNECTION = `
@@ -122,9 +124,8 @@ export class RowWriter {
     applied: AppliedRows,
     isWhole: boolean,
   ): Promise<void> {
-    await this.#client.query(isWhole ? SAVE : `delete from incoming; ${SAVE}`);
     try {
-      await this.#applyTogether(records, applied);
+      await this.#applyTogether(records, applied, isWhole ? SAVE : `delete from incoming; ${SAVE}`);
     } catch (error) {
       if (!isDataError(error)) throw error;
       await this.#client.query(BACK);
@@ -142,15 +143,24 @@ export class RowWriter {
     }
   }
 
-  async #applyTogether(records: readonly IncomingRecord[], applied: AppliedRows): Promise<void> {
+  /** @param save sent with the first statement: each round trip costs as much as a dozen records */
+  async #applyTogether(
+    records: readonly IncomingRecord[],
+    applied: AppliedRows,
+    save: string,
+  ): Promise<void> {
     const { greatest, others } = collapse(records);
+    let before = [save];
     if (haveUuidsOfTheirOwn(greatest, others)) {
-      if (others.length === 0 && this.#guess.isNew && (await this.#insertNew(greatest))) {
-        for (const record of greatest) record.verdict = "stored";
-        return;
+      if (others.length === 0 && this.#guess.isNew) {
+        if (await this.#insertNew(greatest, before)) {
+          for (const record of greatest) record.verdict = "stored";
+          return;
+        }
+        before = [];
       }
-      await this.#copy(COPY_INCOMING, greatest);
-      await this.#client.query("savepoint before_upsert");
+      await this.#copy(COPY_INCOMING, greatest, { before, after: [SAVE_COPIED] });
+      before = [];
       try {
         const rows = await this.#upsert(greatest);
         settleOthers(others);
@@ -158,18 +168,20 @@ export class RowWriter {
       } catch (error) {
         if (!isUuidTaken(error)) throw error;
       }
-      await this.#client.query("rollback to savepoint before_upsert; delete from incoming");
+      await this.#client.query(BACK_FROM_COPIED);
     }
-    await this.#copy(COPY_INCOMING, records);
+    await this.#copy(COPY_INCOMING, records, { before });
     await this.#settle(records, applied);
   }
 
+  /** @param before and after: other statements, in the same round trip */
   async #copy(
     statement: typeof COPY_INCOMING | typeof COPY_NEW,
     records: readonly IncomingRecord[],
+    { before, after = [] }: { before: readonly string[]; after?: readonly string[] },
   ): Promise<void> {
     const isNumbered = statement === COPY_INCOMING;
-    const stream = this.#client.query(copyFrom(statement));
+    const stream = this.#client.query(copyFrom([...before, statement, ...after].join("; ")));
     const data = this.#copyData.of(this.#fields, records, COLUMNS.length, { isNumbered });
     for (let at = 0; at < data.length; at += COPY_PIECE_BYTES)
       stream.write(data.subarray(at, at + COPY_PIECE_BYTES));
@@ -178,9 +190,9 @@ export class RowWriter {
   }
 
   /** Returns false, and has inserted nothing, where a key or a uuid is there already. @param records in the order of their keys */
-  async #insertNew(records: readonly IncomingRecord[]): Promise<boolean> {
+  async #insertNew(records: readonly IncomingRecord[], before: readonly string[]): Promise<boolean> {
     try {
-      await this.#copy(COPY_NEW, records);
+      await this.#copy(COPY_NEW, records, { before });
       this.#guess.wasRight();
       return true;
     } catch (error) {

@@ -200,7 +200,11 @@ export function createStore(
   };
 }
 
-/** What is no batch, as a batch of one dead record. Its epoch is negative: the number is none of RAW. */
-function keepWhole({ bytes, epoch, sequence, storedAtMs }: Delivery, why: string): RecordBatch {
-  return wrapUndecodable(bytes, { epoch: -epoch, sequence: BigInt(sequence) }, storedAtMs, "store", why);
+/**
+ * What is no batch, as a batch of one dead record. Its epoch is negative: the number is none of RAW, but the message's, and above its
+ * 48 bits the place in it, so that two of one message are two.
+ */
+function keepWhole({ bytes, epoch, sequence, place, storedAtMs }: Delivery, why: string): RecordBatch {
+  const number = BigInt(sequence) + (BigInt(place) << 48n);
+  return wrapUndecodable(bytes, { epoch: -epoch, sequence: number }, storedAtMs, "store", why);
 }

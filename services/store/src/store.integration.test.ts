@@ -1,4 +1,5 @@
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { bundleBatches } from "@chowhound/shared/batch/bundle";
 import {
   CommitNoticeSchema,
   ConfirmRequestSchema,
@@ -254,6 +255,18 @@ describe("store", () => {
     ]);
     expect(await count("records")).toBe(1);
     expect(await count("invoices where accepted = dead_lettered + stored")).toBe(2);
+  });
+
+  it("books each batch of a message, also those that are no batches", async () => {
+    await startStore();
+    const batches = [sampleBatch({ records: [{}] }), sampleBatch({ records: [{}, {}] })];
+    const parts = [...batches.map(encodeSample), Buffer.from("one"), Buffer.from("two")];
+    await js.publish(natsNames(prefix).subject("unique", 0), bundleBatches(parts));
+    await vi.waitFor(async () => expect(await messagesLeft()).toBe(0), WAIT);
+    expect(await count("records")).toBe(3);
+    const { rows } = await client.query("select convert_from(original, 'UTF8') as kept from dead_letters");
+    expect(rows.map(({ kept }) => kept).toSorted()).toEqual(["one", "two"]);
+    expect(await count("invoices where accepted = dead_lettered + stored")).toBe(4);
   });
 
   it("is not SERVING while the database takes no writes, and is again when it does", async () => {

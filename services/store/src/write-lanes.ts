@@ -45,6 +45,7 @@ export class WriteLanes {
   readonly #options: WriteLanesOptions;
   readonly #free: IngestionWriter[];
   #timer: NodeJS.Timeout | undefined;
+  #endOfTurn: NodeJS.Immediate | undefined;
   /** When the last group was written or given up, and how long that took. */
   #endedMs = Number.NEGATIVE_INFINITY;
   #tookMs = 0;
@@ -61,7 +62,11 @@ export class WriteLanes {
 
   add(held: HeldBatch): void {
     this.#options.grouper.add(held, performance.now());
-    this.#dispatch();
+    // What came in one message is there at the end of the turn.
+    this.#endOfTurn ??= setImmediate(() => {
+      this.#endOfTurn = undefined;
+      this.#dispatch();
+    });
   }
 
   /** Starts what is ready, and comes back when the next group is. */

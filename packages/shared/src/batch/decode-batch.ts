@@ -5,6 +5,7 @@ import {
 } from "@chowhound/shared/contracts/chowhound/internal/v1/record_batch";
 import { HASH_BYTES } from "../record/content-hash.ts";
 import { UUID_BYTES } from "../record/uuid.ts";
+import { BUNDLE_ENVELOPE_VERSION } from "./bundle.ts";
 import { PACKED_ENVELOPE_VERSION, peekPacked, unpackBatch } from "./pack-batch.ts";
 
 /** The layout of a batch of the gateway. */
@@ -19,7 +20,7 @@ export const REPLAY_ENVELOPE_VERSION = 2;
  * through dedup.
  */
 export const REDUCED_ENVELOPE_VERSION = 4;
-export const NEWEST_ENVELOPE_VERSION = REDUCED_ENVELOPE_VERSION;
+export const NEWEST_ENVELOPE_VERSION = BUNDLE_ENVELOPE_VERSION;
 
 /** What a message turned out to be. */
 export type DecodedBatch =
@@ -68,6 +69,8 @@ function findMismatch(batch: RecordBatch): string | undefined {
   const dropped = batch.dropped.reduce((sum, drop) => sum + drop.count, 0);
   if (batch.envelopeVersion < 1) return "no envelope version";
   if (batch.envelopeVersion === PACKED_ENVELOPE_VERSION) return "packed fields that are none";
+  if (batch.envelopeVersion === BUNDLE_ENVELOPE_VERSION)
+    return "a bundle that is none, or that is out of place";
   if (batch.batchId.length !== UUID_BYTES) return `a batch id of ${batch.batchId.length} bytes`;
   if (batch.acceptedCount !== count + dropped)
     return `${count} records and ${dropped} dropped where ${batch.acceptedCount} were accepted`;

@@ -35,11 +35,14 @@ export function packBatch(
   { partition, acceptedCount }: Pick<RecordBatch, "partition" | "acceptedCount">,
 ): Uint8Array {
   if (batch.length < MIN_BYTES) return batch;
-  const packed = zstdCompressSync(batch, {
-    params: { [constants.ZSTD_c_compressionLevel]: LEVEL },
-    // In one piece, mostly; beyond that it hardly pays to pack at all.
-    chunkSize: batch.length >> 1,
-  });
+  const packed = released(
+    zstdCompressSync(batch, {
+      params: { [constants.ZSTD_c_compressionLevel]: LEVEL },
+      // In one piece, mostly; beyond that it hardly pays to pack at all.
+      chunkSize: batch.length >> 1,
+      info: true,
+    }),
+  );
   if (packed.length > MAX_RATIO * batch.length) return batch;
   const out = new WireWriter(packed.length + 32);
   out.integer(FIELD.envelopeVersion, PACKED_ENVELOPE_VERSION);
@@ -99,15 +102,32 @@ export function unpackBatch({ packed, unpackedBytes }: PackedBatch): Uint8Array 
   if (unpackedBytes > MAX_UNPACKED_BYTES) throw new WireError(`a batch of ${unpackedBytes} bytes`);
   let batch: Buffer;
   try {
-    batch = zstdDecompressSync(packed, {
-      // In one piece.
-      chunkSize: Math.max(unpackedBytes, constants.Z_MIN_CHUNK),
-      maxOutputLength: MAX_UNPACKED_BYTES,
-    });
+    batch = released(
+      zstdDecompressSync(packed, {
+        // In one piece.
+        chunkSize: Math.max(unpackedBytes, constants.Z_MIN_CHUNK),
+        maxOutputLength: MAX_UNPACKED_BYTES,
+        info: true,
+      }),
+    );
   } catch (error) {
     throw new WireError(`what is packed is no zstd: ${(error as Error).message}`);
   }
   if (batch.length !== unpackedBytes)
     throw new WireError(`${batch.length} bytes were packed where ${unpackedBytes} were announced`);
   return batch;
+}
+
+/**
+ * The result alone. Node keeps what compresses until the next full collection, as all that has a part outside of the heap, and with it the buffer
+ * that the result is in: dozens of KB for each batch, which would bring that collection about.
+ */
+function released(result: Buffer): Buffer {
+  // With `info`, which the types don't know.
+  const { buffer, engine } = result as unknown as {
+    buffer: Buffer;
+    engine: { _outBuffer: Buffer | undefined };
+  };
+  engine._outBuffer = undefined;
+  return buffer;
 }

@@ -9,6 +9,10 @@ const CORES_TO_SPARE = 8;
  * and marks all of it anew for every 64 MiB of them, however small it is: some dozen batches. Counted with the heap, they are collected
  * when both together have doubled. Call it before there is anything to collect.
  *
+ * V8 also learns where in the program things are made that live long, and makes those among the old ones at once. What a batch is decoded to
+ * lives for some milliseconds, but long enough to be taken for such: then every batch lived, with its buffers, until the next full
+ * collection, and brought it about.
+ *
  * Its helper threads shorten the collection of young objects where there are cores for them. Where there are not, the main thread waits for
  * helpers that wait for their turn on a core; so there it does that alone.
  *
@@ -18,5 +22,6 @@ const CORES_TO_SPARE = 8;
 export function setHeapPolicy(): void {
   setFlagsFromString("--external-memory-accounted-in-global-limit");
   setFlagsFromString("--heap-growing-percent=100");
+  setFlagsFromString("--no-allocation-site-pretenuring");
   if (availableParallelism() < CORES_TO_SPARE) setFlagsFromString("--no-parallel-scavenge");
 }

@@ -3,7 +3,7 @@ import { headers, type MsgHdrs } from "@nats-io/transport-node";
 import { type Backoff, backoffMs, pause } from "../runtime/backoff.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { Meter } from "../telemetry/meter.ts";
-import type { SendTrace } from "../telemetry/send-trace.ts";
+import type { Sending } from "../telemetry/send-trace.ts";
 
 /** JetStream's error codes for a stream that takes no more: maximum bytes, messages, or the account's storage. */
 const FULL_CODES = new Set([10077, 10047, 10023, 10028]);
@@ -26,7 +26,7 @@ export interface PublishTelemetry {
   meter: Meter;
   /** The name of the stream behind the subject. */
   stream: string;
-  trace?: SendTrace | undefined;
+  trace?: Sending | undefined;
 }
 
 /** Publishes once and waits for JetStream's acknowledgement. Returns the message's sequence; rejects where none comes. */
@@ -58,7 +58,7 @@ export async function publishOnce(
   return sequence;
 }
 
-function toHeaders(trace: SendTrace): MsgHdrs {
+function toHeaders(trace: Sending): MsgHdrs {
   const result = headers();
   for (const [name, value] of Object.entries(trace.headers)) result.set(name, value);
   return result;

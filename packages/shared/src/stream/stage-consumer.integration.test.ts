@@ -3,9 +3,10 @@ import { type JetStreamManager, jetstream, jetstreamManager } from "@nats-io/jet
 import { connect, headers, type NatsConnection } from "@nats-io/transport-node";
 import { pino } from "pino";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, test, vi } from "vitest";
+import { bundleBatches } from "../batch/bundle.ts";
 import { ServiceStatus } from "../runtime/service-status.ts";
 import { Meter } from "../telemetry/meter.ts";
-import { encodeTraceHeader, MAX_TRACED_CALLS, TRACE_HEADER } from "../telemetry/trace-header.ts";
+import { encodeTraceHeader, MAX_TRACED_CALLS, traceHeaderName } from "../telemetry/trace-header.ts";
 import { freshPrefix } from "../testing/test-servers.ts";
 import { type Delivery, StageConsumer, type StageConsumerOptions } from "./stage-consumer.ts";
 import { ensureStream, type NatsNames, natsNames, streamEpoch } from "./topology.ts";
@@ -37,7 +38,8 @@ afterEach(async () => {
   const settling = setInterval(() => received.forEach((delivery) => void delivery.ack()), 20);
   await Promise.all(drains);
   clearInterval(settling);
-  await jsm.streams.delete(names.stream("raw")).catch(() => {});
+  for (const role of ["raw", "enriched"] as const)
+    await jsm.streams.delete(names.stream(role)).catch(() => {});
 });
 
 /** A consumer that notes what it is given and leaves it to the test to settle it. */
@@ -90,9 +92,9 @@ describe("in quiet", () => {
       traceFlags: 1,
     };
     const calls = Array.from({ length: MAX_TRACED_CALLS }, (_, call) => [call, context] as const);
-    traced.set(TRACE_HEADER, encodeTraceHeader(new Map(calls), Number.POSITIVE_INFINITY)!);
+    traced.set(traceHeaderName(0), encodeTraceHeader(new Map(calls), Number.POSITIVE_INFINITY)!);
     const nonsense = headers();
-    nonsense.set(TRACE_HEADER, "nonsense");
+    nonsense.set(traceHeaderName(0), "nonsense");
     const malformed = headers();
     Object.assign(malformed, { encode: () => Buffer.from("NATS/1.0\r\nnot a (key): x\r\n\r\n") });
     for (const each of [malformed, nonsense, traced])
@@ -219,6 +221,74 @@ describe("a held delivery", () => {
     await sleep(300);
     expect(received).toHaveLength(1);
     await vi.waitFor(async () => expect(await unacknowledged(consumer)).toBe(0));
+  });
+});
+
+describe("a message with several batches", () => {
+  const bundle = bundleBatches([..."abc"].map((text) => Buffer.from(text)));
+  const publishBundle = (role: "raw" | "enriched") => jetstream(nc).publish(names.subject(role, 0), bundle);
+  const startOn = async (role: "raw" | "enriched"): Promise<StageConsumer> => {
+    await ensureStream(nc, names, role, streamOptions);
+    return await startConsumer({ stream: role });
+  };
+
+  test("is delivered batch by batch, each with the trace of its calls", async () => {
+    const consumer = await startOn("enriched");
+    const traced = headers();
+    const span = { traceId: "4bf92f3577b34da6a3ce929d0e0e4736", spanId: "00f067aa0ba902b7", traceFlags: 1 };
+    traced.set(traceHeaderName(2), encodeTraceHeader(new Map([[5, span]]), 1_000)!);
+    await jetstream(nc).publish(names.subject("enriched", 0), bundle, { headers: traced });
+    await vi.waitFor(() => expect(texts()).toEqual(["a", "b", "c"]));
+    expect(received.map(({ place, sequence }) => [place, sequence])).toEqual([
+      [0, 1],
+      [1, 1],
+      [2, 1],
+    ]);
+    expect(received.map(({ trace }) => trace?.callContexts.length)).toEqual([undefined, undefined, 1]);
+    expect(await unacknowledged(consumer)).toBe(1);
+  });
+
+  test("is acknowledged when all of them are", async () => {
+    const consumer = await startOn("enriched");
+    await publishBundle("enriched");
+    await vi.waitFor(() => expect(received).toHaveLength(3));
+    for (const { ack } of received.slice(0, 2)) ack();
+    // Once more: that is not the third.
+    received[0]!.ack();
+    await sleep(100);
+    expect(await unacknowledged(consumer)).toBe(1);
+    received[2]!.ack();
+    await vi.waitFor(async () => expect(await unacknowledged(consumer)).toBe(0));
+  });
+
+  test("comes again where one of them is given back, once all are settled", async () => {
+    await startOn("enriched");
+    await publishBundle("enriched");
+    await vi.waitFor(() => expect(received).toHaveLength(3));
+    received[1]!.giveBack(0);
+    received[0]!.ack();
+    await sleep(300);
+    expect(received).toHaveLength(3);
+    received[2]!.ack();
+    await vi.waitFor(() => expect(texts()).toEqual([..."abcabc"]));
+    expect(received.slice(3).every(({ attempt }) => attempt === 2)).toBe(true);
+  });
+
+  test("counts its batches for the estimate of what is pending", async () => {
+    await ensureStream(nc, names, "enriched", streamOptions);
+    const consumer = await startConsumer({ stream: "enriched", maxHeld: 1 });
+    meter.batch(10, 1_000);
+    for (let i = 0; i < 3; i++) await publishBundle("enriched");
+    await vi.waitFor(async () =>
+      expect((await consumer.lag())[0]).toMatchObject({ pendingBatches: 2, pendingRecordsEstimate: 60 }),
+    );
+  });
+
+  test("is none in RAW, whose numbers are those of batches", async () => {
+    await startOn("raw");
+    await publishBundle("raw");
+    await vi.waitFor(() => expect(received).toHaveLength(1));
+    expect(Buffer.from(received[0]!.bytes)).toEqual(Buffer.from(bundle));
   });
 });
 

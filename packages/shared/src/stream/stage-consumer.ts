@@ -10,12 +10,13 @@ import {
   type StreamInfo,
 } from "@nats-io/jetstream";
 import { type NatsConnection, nanos } from "@nats-io/transport-node";
+import { unbundle } from "../batch/bundle.ts";
 import { backoffMs, DEPENDENCY_BACKOFF, pause, retryUntil } from "../runtime/backoff.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { Dependency } from "../runtime/service-status.ts";
 import type { Meter } from "../telemetry/meter.ts";
 import { type StageTrace, startStageTrace } from "../telemetry/stage-trace.ts";
-import { TRACE_HEADER } from "../telemetry/trace-header.ts";
+import { traceHeaderName } from "../telemetry/trace-header.ts";
 import { HeldAck } from "./held-ack.ts";
 import { untilAnswering } from "./nats-connection.ts";
 import { StuckWatch } from "./stuck-watch.ts";
@@ -33,11 +34,11 @@ export interface ConsumerLag {
   stream: string;
   stage: string;
   consumer: string;
-  /** Batches not delivered yet. */
+  /** Messages with batches not delivered yet. */
   pendingBatches: number;
-  /** Batches delivered and not acknowledged yet, by all replicas of the stage. */
+  /** Messages delivered and not acknowledged yet, by all replicas of the stage. */
   unacknowledgedBatches: number;
-  /** Records in the batches not delivered yet, if they are as large as those that this process has seen. */
+  /** Records in the messages not delivered yet, if they are as large as those that this process has seen. */
   pendingRecordsEstimate: number;
   /** How long the oldest batch in the stream has been there; undefined where there is none. */
   oldestAgeMs: number | undefined;
@@ -45,12 +46,14 @@ export interface ConsumerLag {
   streamFill: number;
 }
 
-/** One message, held until exactly one of `ack` and `giveBack` is called. */
+/** One batch, held until exactly one of `ack` and `giveBack` is called. */
 export interface Delivery {
   bytes: Uint8Array;
   /** The message's sequence in its stream, and the stream's incarnation. */
   sequence: number;
   epoch: bigint;
+  /** The batch's place in the message, which may hold several: 0, 1, 2, … */
+  place: number;
   /** When the stream stored it: milliseconds since 1970. */
   storedAtMs: number;
   /** 1 on the first delivery. */
@@ -98,7 +101,8 @@ const DURABLE_DIFFERS = 10148;
  */
 export class StageConsumer {
   readonly #options: StageConsumerOptions;
-  readonly #held = new Set<JsMsg>();
+  /** Not a Set: each table that a Set has outgrown keeps what was in it alive until the next full collection, and buffers with it. */
+  readonly #held: JsMsg[] = [];
   readonly #lastAck = new HeldAck();
   readonly #stopping = new AbortController();
   #paused = false;
@@ -107,6 +111,9 @@ export class StageConsumer {
   #durable: string;
   /** The highest number that the stream has delivered, and in which incarnation. */
   #highest = { epoch: 0n, sequence: 0 };
+  /** What has been delivered so far. */
+  #messages = 0;
+  #batches = 0;
   readonly #timers: NodeJS.Timeout[] = [];
 
   constructor(options: StageConsumerOptions) {
@@ -151,7 +158,7 @@ export class StageConsumer {
     this.#stopping.abort();
     this.#wake();
     await this.#loop;
-    while (this.#held.size > 0) await this.#change();
+    while (this.#held.length > 0) await this.#change();
     this.#lastAck.send();
     this.#timers.forEach(clearInterval);
     // Without a connection there is nobody to wait for: what was acknowledged last comes again.
@@ -176,7 +183,9 @@ export class StageConsumer {
         consumer: info.name,
         pendingBatches: info.num_pending,
         unacknowledgedBatches: info.num_ack_pending,
-        pendingRecordsEstimate: Math.round(info.num_pending * meter.recordsPerBatch),
+        pendingRecordsEstimate: Math.round(
+          info.num_pending * this.#batchesPerMessage * meter.recordsPerBatch,
+        ),
         // The clocks of server and process may differ.
         oldestAgeMs: state.messages === 0 ? undefined : Math.max(0, Date.now() - Date.parse(state.first_ts)),
         streamFill: state.bytes / config.max_bytes,
@@ -184,12 +193,16 @@ export class StageConsumer {
     ];
   }
 
+  get #batchesPerMessage(): number {
+    return this.#messages === 0 ? 1 : this.#batches / this.#messages;
+  }
+
   async #run(first: Bound): Promise<void> {
     const { dependency, log, meter, stage, maxHeld } = this.#options;
     let bound: Bound | undefined = first;
     let failures = 0;
     while (!this.#stopping.signal.aborted) {
-      if (this.#paused || maxHeld - this.#held.size < maxHeld / 2) {
+      if (this.#paused || maxHeld - this.#held.length < maxHeld / 2) {
         await this.#change();
         continue;
       }
@@ -215,7 +228,7 @@ export class StageConsumer {
 
   /** Fetches until the room is used or the wait is over, consuming the fetch to its end: nothing is left in transit. */
   async #fetch({ consumer, stream, epoch }: Bound): Promise<void> {
-    const room = this.#options.maxHeld - this.#held.size;
+    const room = this.#options.maxHeld - this.#held.length;
     const expires = withJitter(FETCH_MS, 0.05);
     const messages = await consumer.fetch({ max_messages: room, expires });
     // While the connection is down the client lets a fetch stay open; what was in transit comes again.
@@ -230,32 +243,52 @@ export class StageConsumer {
   #deliver(message: JsMsg, stream: string, epoch: bigint): void {
     // What a fetch brings after a pause is for a replica, or for later. And after a reconnect the client asks for the
     // whole fetch once more, whatever it has brought already.
-    if (this.#paused || this.#held.size >= this.#options.maxHeld) {
+    if (this.#paused || this.#held.length >= this.#options.maxHeld) {
       message.nak(FETCH_MS);
       return;
     }
-    this.#held.add(message);
+    this.#held.push(message);
     if (epoch !== this.#highest.epoch || message.seq > this.#highest.sequence)
       this.#highest = { epoch, sequence: message.seq };
     const attempt = message.info.deliveryCount;
     if (attempt > 1) this.#options.meter.count("chowhound.redeliveries", 1);
-    const trace = startStageTrace(traceHeaderOf(message), stream, attempt);
-    const settle = (how: () => void, failure?: string): void => {
-      if (!this.#held.delete(message)) return;
-      how();
-      trace?.end(failure);
+    // RAW's numbers are those of batches: there a bundle is none.
+    const batches = this.#options.stream === "raw" ? [message.data] : unbundle(message.data);
+    this.#messages++;
+    this.#batches += batches.length;
+    let unsettled = batches.length;
+    let giveBackMs: number | undefined;
+    // One that is given back brings all of its message again: those that have passed do no harm.
+    const settleMessage = (): void => {
+      this.#held.splice(this.#held.indexOf(message), 1);
+      if (giveBackMs === undefined) this.#lastAck.follow(message);
+      else message.nak(withJitter(giveBackMs, 0.5));
       this.#wake();
     };
-    this.#options.onDelivery({
-      bytes: message.data,
-      sequence: message.seq,
-      epoch,
-      storedAtMs: message.time.getTime(),
-      attempt,
-      trace,
-      ack: () => settle(() => this.#lastAck.follow(message)),
-      giveBack: (delayMs) => settle(() => message.nak(withJitter(delayMs, 0.5)), "given_back"),
-    });
+    for (const [place, bytes] of batches.entries()) {
+      const trace = startStageTrace(traceHeaderOf(message, place), stream, attempt);
+      let isSettled = false;
+      const settle = (failure?: string): void => {
+        if (isSettled) return;
+        isSettled = true;
+        trace?.end(failure);
+        if (--unsettled === 0) settleMessage();
+      };
+      this.#options.onDelivery({
+        bytes,
+        sequence: message.seq,
+        epoch,
+        place,
+        storedAtMs: message.time.getTime(),
+        attempt,
+        trace,
+        ack: () => settle(),
+        giveBack: (delayMs) => {
+          if (!isSettled) giveBackMs = Math.max(giveBackMs ?? 0, delayMs);
+          settle("given_back");
+        },
+      });
+    }
   }
 
   #reportProgress(): void {
@@ -364,9 +397,9 @@ function withJitter(ms: number, share: number): number {
 }
 
 /** The client throws where the headers are not well formed; nobody but us needs them, and the message is good without. */
-function traceHeaderOf(message: JsMsg): string | undefined {
+function traceHeaderOf(message: JsMsg, place: number): string | undefined {
   try {
-    return message.headers?.get(TRACE_HEADER);
+    return message.headers?.get(traceHeaderName(place));
   } catch {
     return undefined;
   }

@@ -160,7 +160,8 @@ export const METRICS = {
   "chowhound.lag.batches": {
     kind: "gauge",
     unit: "{batch}",
-    description: "Batches in the stream that were not delivered yet; every replica of a stage shows the same",
+    description:
+      "Messages in the stream that were not delivered yet, each a batch or several small ones; every replica of a stage shows the same",
     attributes: CONSUMER,
     services: STAGES,
   },

@@ -4,7 +4,7 @@ import { beforeEach, describe, expect, it } from "vitest";
 import { sampleBatch } from "../testing/sample-batches.ts";
 import { createCallSampler } from "./call-sampler.ts";
 import { startStageTrace } from "./stage-trace.ts";
-import { decodeTraceHeader, encodeTraceHeader, TRACE_HEADER } from "./trace-header.ts";
+import { decodeTraceHeader, encodeTraceHeader, traceHeaderName } from "./trace-header.ts";
 import { startWriteTrace } from "./write-trace.ts";
 
 const exporter = new tracing.InMemorySpanExporter();
@@ -42,7 +42,7 @@ describe("the trace of a stage", () => {
     send.end();
     stage.end();
     const sent = named("send out").map((span) => span.spanContext());
-    const handedOn = [...decodeTraceHeader(send.headers[TRACE_HEADER]!)];
+    const handedOn = [...decodeTraceHeader(send.headers[traceHeaderName(0)]!)];
     expect(handedOn.map(([call, { traceId, spanId }]) => [call, traceId, spanId])).toEqual([
       [0, traceIdOf(0), sent[0]!.spanId],
       [2, traceIdOf(2), sent[1]!.spanId],

@@ -8,9 +8,13 @@ export type CallContexts = ReadonlyMap<number, SpanContext>;
 
 /**
  * The message header that hands the spans of a batch's sampled calls to the next stage: an entry of `ENTRY_CHARS` for each.
- * A message without a sampled call has none.
+ * A batch without a sampled call has none.
+ *
+ * @param place of the batch in its message
  */
-export const TRACE_HEADER = "chow-trace";
+export function traceHeaderName(place: number): string {
+  return place === 0 ? "chow-trace" : `chow-trace-${place}`;
+}
 
 /** An entry: the call's index (2 bytes), trace id (16), span id (8), flags (1). In base64url it ends where a character does. */
 const ENTRY = { index: 0, traceId: 2, spanId: 18, flags: 26, bytes: 27 } as const;

@@ -377,14 +377,14 @@ export type StreamLag = Message<"chowhound.v1.StreamLag"> & {
   consumer: string;
 
   /**
-   * Batches in the stream not yet delivered.
+   * Messages in the stream not yet delivered: batches, but for small ones that travel together.
    *
    * @generated from field: uint64 pending_batches = 3;
    */
   pendingBatches: bigint;
 
   /**
-   * Batches delivered and not yet acknowledged.
+   * Messages delivered and not yet acknowledged.
    *
    * @generated from field: uint64 unacknowledged_batches = 4;
    */

@@ -570,14 +570,14 @@ export type AuditStall = Message<"chowhound.v1.AuditStall"> & {
   consumer: string;
 
   /**
-   * Batches not delivered yet.
+   * Messages not delivered yet: batches, but for small ones that travel together.
    *
    * @generated from field: uint64 pending_batches = 5;
    */
   pendingBatches: bigint;
 
   /**
-   * Batches delivered, not acknowledged yet.
+   * Messages delivered, not acknowledged yet.
    *
    * @generated from field: uint64 unacknowledged_batches = 6;
    */

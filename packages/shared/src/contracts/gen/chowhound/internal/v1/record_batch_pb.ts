@@ -10,14 +10,15 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file chowhound/internal/v1/record_batch.proto.
  */
 export const file_chowhound_internal_v1_record_batch: GenFile = /*@__PURE__*/
-  fileDesc("CihjaG93aG91bmQvaW50ZXJuYWwvdjEvcmVjb3JkX2JhdGNoLnByb3RvEhVjaG93aG91bmQuaW50ZXJuYWwudjEihwcKC1JlY29yZEJhdGNoEhgKEGVudmVsb3BlX3ZlcnNpb24YASABKA0SEAoIYmF0Y2hfaWQYAiABKAwSFgoOYWNjZXB0ZWRfYXRfdXMYAyABKAMSEQoJcGFydGl0aW9uGAQgASgNEhYKDmFjY2VwdGVkX2NvdW50GAUgASgNEioKBWNhbGxzGAYgAygLMhsuY2hvd2hvdW5kLmludGVybmFsLnYxLkNhbGwSEQoJb3JpZ2luYWxzGAogAygMEg8KB2NhbGxfb2YYCyADKA0SDQoFdXVpZHMYDCABKAwSFgoOY29udGVudF9oYXNoZXMYDSABKAwSEwoLdmVyc2lvbnNfdXMYDiADKAMSEAoIb3JkaW5hbHMYDyADKA0SEQoJcmVwbGF5X29mGBAgASgMEhcKD3JlcGxheV9vcmRpbmFscxgRIAMoDRI2CgxhY2tub3dsZWRnZWQYEiABKAsyIC5jaG93aG91bmQuaW50ZXJuYWwudjEuUmF3T3JpZ2luEjAKBm9yaWdpbhgUIAEoCzIgLmNob3dob3VuZC5pbnRlcm5hbC52MS5SYXdPcmlnaW4SNQoJcGlwZWxpbmVzGBUgAygLMiIuY2hvd2hvdW5kLmludGVybmFsLnYxLlBpcGVsaW5lUmVmEhMKC3BpcGVsaW5lX29mGBYgAygNEjYKC2VucmljaG1lbnRzGBcgAygLMiEuY2hvd2hvdW5kLmludGVybmFsLnYxLkVucmljaG1lbnQSFAoMZmluZ2VycHJpbnRzGBggASgMEjUKC2RlYWRfbGFiZWxzGBkgAygLMiAuY2hvd2hvdW5kLmludGVybmFsLnYxLkRlYWRMYWJlbBI+Cg9waXBlbGluZXNfc3RhdGUYGiABKAsyJS5jaG93aG91bmQuaW50ZXJuYWwudjEuUGlwZWxpbmVzU3RhdGUSNAoHZHJvcHBlZBgeIAMoCzIjLmNob3dob3VuZC5pbnRlcm5hbC52MS5Ecm9wcGVkQ291bnQSFQoNZHJvcHBlZF91dWlkcxgfIAEoDBIXCg9kcm9wcGVkX2NhbGxfb2YYICADKA0SGwoTZHJvcHBlZF9waXBlbGluZV9vZhghIAMoDRIZChFkcm9wcGVkX3NvdXJjZV9vZhgiIAMoDRIOCgZwYWNrZWQYKCABKAwSFgoOdW5wYWNrZWRfYnl0ZXMYKSABKA0iVgoEQ2FsbBIRCgl0ZW5hbnRfaWQYASABKAkSEgoKcmVjZWlwdF9pZBgCIAEoDBITCgt0cmFjZXBhcmVudBgDIAEoCRISCgp0cmFjZXN0YXRlGAQgASgJIiwKCVJhd09yaWdpbhINCgVlcG9jaBgBIAEoAxIQCghzZXF1ZW5jZRgCIAEoBCJGCgtQaXBlbGluZVJlZhIRCgl0ZW5hbnRfaWQYASABKAkSEwoLc291cmNlX3R5cGUYAiABKAkSDwoHdmVyc2lvbhgDIAEoAyIxCg5QaXBlbGluZXNTdGF0ZRINCgVlcG9jaBgBIAEoAxIQCghyZXZpc2lvbhgCIAEoBCKdAgoKRW5yaWNobWVudBINCgVpbmRleBgBIAEoDRIUCgdkYXRhX2lkGAIgASgJSACIAQESEQoEZGF0YRgDIAEoCUgBiAEBEhoKDW1ldGFkYXRhX2pzb24YBCABKAlIAogBARIaCg1tZXRhZGF0YV90eXBlGAUgASgJSAOIAQESEQoEbGFuZxgGIAEoCUgEiAEBEhwKD2F0dHJpYnV0ZXNfanNvbhgHIAEoCUgFiAEBEhgKEGRyb3BfcmF3X3BheWxvYWQYCCABKAhCCgoIX2RhdGFfaWRCBwoFX2RhdGFCEAoOX21ldGFkYXRhX2pzb25CEAoOX21ldGFkYXRhX3R5cGVCBwoFX2xhbmdCEgoQX2F0dHJpYnV0ZXNfanNvbiJJCglEZWFkTGFiZWwSDQoFaW5kZXgYASABKA0SDQoFc3RhZ2UYAiABKAkSDgoGcmVhc29uGAMgASgJEg4KBmRldGFpbBgEIAEoCSJYCgxEcm9wcGVkQ291bnQSEQoJdGVuYW50X2lkGAEgASgJEhMKC3NvdXJjZV90eXBlGAIgASgJEhEKCXNvdXJjZV9pZBgDIAEoCRINCgVjb3VudBgEIAEoDWIGcHJvdG8z");
+  fileDesc("CihjaG93aG91bmQvaW50ZXJuYWwvdjEvcmVjb3JkX2JhdGNoLnByb3RvEhVjaG93aG91bmQuaW50ZXJuYWwudjEihwcKC1JlY29yZEJhdGNoEhgKEGVudmVsb3BlX3ZlcnNpb24YASABKA0SEAoIYmF0Y2hfaWQYAiABKAwSFgoOYWNjZXB0ZWRfYXRfdXMYAyABKAMSEQoJcGFydGl0aW9uGAQgASgNEhYKDmFjY2VwdGVkX2NvdW50GAUgASgNEioKBWNhbGxzGAYgAygLMhsuY2hvd2hvdW5kLmludGVybmFsLnYxLkNhbGwSEQoJb3JpZ2luYWxzGAogAygMEg8KB2NhbGxfb2YYCyADKA0SDQoFdXVpZHMYDCABKAwSFgoOY29udGVudF9oYXNoZXMYDSABKAwSEwoLdmVyc2lvbnNfdXMYDiADKAMSEAoIb3JkaW5hbHMYDyADKA0SEQoJcmVwbGF5X29mGBAgASgMEhcKD3JlcGxheV9vcmRpbmFscxgRIAMoDRI2CgxhY2tub3dsZWRnZWQYEiABKAsyIC5jaG93aG91bmQuaW50ZXJuYWwudjEuUmF3T3JpZ2luEjAKBm9yaWdpbhgUIAEoCzIgLmNob3dob3VuZC5pbnRlcm5hbC52MS5SYXdPcmlnaW4SNQoJcGlwZWxpbmVzGBUgAygLMiIuY2hvd2hvdW5kLmludGVybmFsLnYxLlBpcGVsaW5lUmVmEhMKC3BpcGVsaW5lX29mGBYgAygNEjYKC2VucmljaG1lbnRzGBcgAygLMiEuY2hvd2hvdW5kLmludGVybmFsLnYxLkVucmljaG1lbnQSFAoMZmluZ2VycHJpbnRzGBggASgMEjUKC2RlYWRfbGFiZWxzGBkgAygLMiAuY2hvd2hvdW5kLmludGVybmFsLnYxLkRlYWRMYWJlbBI+Cg9waXBlbGluZXNfc3RhdGUYGiABKAsyJS5jaG93aG91bmQuaW50ZXJuYWwudjEuUGlwZWxpbmVzU3RhdGUSNAoHZHJvcHBlZBgeIAMoCzIjLmNob3dob3VuZC5pbnRlcm5hbC52MS5Ecm9wcGVkQ291bnQSFQoNZHJvcHBlZF91dWlkcxgfIAEoDBIXCg9kcm9wcGVkX2NhbGxfb2YYICADKA0SGwoTZHJvcHBlZF9waXBlbGluZV9vZhghIAMoDRIZChFkcm9wcGVkX3NvdXJjZV9vZhgiIAMoDRIOCgZwYWNrZWQYKCABKAwSFgoOdW5wYWNrZWRfYnl0ZXMYKSABKA0iOAoLQmF0Y2hCdW5kbGUSGAoQZW52ZWxvcGVfdmVyc2lvbhgBIAEoDRIPCgdiYXRjaGVzGDIgAygMIlYKBENhbGwSEQoJdGVuYW50X2lkGAEgASgJEhIKCnJlY2VpcHRfaWQYAiABKAwSEwoLdHJhY2VwYXJlbnQYAyABKAkSEgoKdHJhY2VzdGF0ZRgEIAEoCSIsCglSYXdPcmlnaW4SDQoFZXBvY2gYASABKAMSEAoIc2VxdWVuY2UYAiABKAQiRgoLUGlwZWxpbmVSZWYSEQoJdGVuYW50X2lkGAEgASgJEhMKC3NvdXJjZV90eXBlGAIgASgJEg8KB3ZlcnNpb24YAyABKAMiMQoOUGlwZWxpbmVzU3RhdGUSDQoFZXBvY2gYASABKAMSEAoIcmV2aXNpb24YAiABKAQinQIKCkVucmljaG1lbnQSDQoFaW5kZXgYASABKA0SFAoHZGF0YV9pZBgCIAEoCUgAiAEBEhEKBGRhdGEYAyABKAlIAYgBARIaCg1tZXRhZGF0YV9qc29uGAQgASgJSAKIAQESGgoNbWV0YWRhdGFfdHlwZRgFIAEoCUgDiAEBEhEKBGxhbmcYBiABKAlIBIgBARIcCg9hdHRyaWJ1dGVzX2pzb24YByABKAlIBYgBARIYChBkcm9wX3Jhd19wYXlsb2FkGAggASgIQgoKCF9kYXRhX2lkQgcKBV9kYXRhQhAKDl9tZXRhZGF0YV9qc29uQhAKDl9tZXRhZGF0YV90eXBlQgcKBV9sYW5nQhIKEF9hdHRyaWJ1dGVzX2pzb24iSQoJRGVhZExhYmVsEg0KBWluZGV4GAEgASgNEg0KBXN0YWdlGAIgASgJEg4KBnJlYXNvbhgDIAEoCRIOCgZkZXRhaWwYBCABKAkiWAoMRHJvcHBlZENvdW50EhEKCXRlbmFudF9pZBgBIAEoCRITCgtzb3VyY2VfdHlwZRgCIAEoCRIRCglzb3VyY2VfaWQYAyABKAkSDQoFY291bnQYBCABKA1iBnByb3RvMw");
 
 /**
- * What travels between the services: one NATS message, many records, possibly of several calls.
+ * What travels between the services: one NATS message, or one of several in a BatchBundle; many records, possibly of several
+ * calls.
  *
  * The batch is laid out in columns: index i of every column is record i. A stage decodes the columns that it needs
  * and leaves the rest alone. The enricher only ever adds fields, so its output is its input's bytes followed by the
- * bytes of what it adds (protobuf merges concatenated messages). One message in is one message out at every stage.
+ * bytes of what it adds (protobuf merges concatenated messages). One batch in is one batch out at every stage.
  *
  * @generated from message chowhound.internal.v1.RecordBatch
  */
@@ -240,6 +241,35 @@ export const RecordBatchSchema: GenMessage<RecordBatch> = /*@__PURE__*/
   messageDesc(file_chowhound_internal_v1_record_batch, 0);
 
 /**
+ * Several batches of one partition in one message, from the enricher on: small ones, of which each would cost as much as a large
+ * one. A stage processes each of them as if it had come alone, and acknowledges the message when it is done with them all.
+ *
+ * @generated from message chowhound.internal.v1.BatchBundle
+ */
+export type BatchBundle = Message<"chowhound.internal.v1.BatchBundle"> & {
+  /**
+   * 5. The first field, so that one look tells; and known to be newer than what knows no bundles.
+   *
+   * @generated from field: uint32 envelope_version = 1;
+   */
+  envelopeVersion: number;
+
+  /**
+   * Each an encoded RecordBatch. Never a bundle again.
+   *
+   * @generated from field: repeated bytes batches = 50;
+   */
+  batches: Uint8Array[];
+};
+
+/**
+ * Describes the message chowhound.internal.v1.BatchBundle.
+ * Use `create(BatchBundleSchema)` to create a new message.
+ */
+export const BatchBundleSchema: GenMessage<BatchBundle> = /*@__PURE__*/
+  messageDesc(file_chowhound_internal_v1_record_batch, 1);
+
+/**
  * One call to the gateway.
  *
  * @generated from message chowhound.internal.v1.Call
@@ -280,7 +310,7 @@ export type Call = Message<"chowhound.internal.v1.Call"> & {
  * Use `create(CallSchema)` to create a new message.
  */
 export const CallSchema: GenMessage<Call> = /*@__PURE__*/
-  messageDesc(file_chowhound_internal_v1_record_batch, 1);
+  messageDesc(file_chowhound_internal_v1_record_batch, 2);
 
 /**
  * The number of a batch: its invoice number in the books.
@@ -308,7 +338,7 @@ export type RawOrigin = Message<"chowhound.internal.v1.RawOrigin"> & {
  * Use `create(RawOriginSchema)` to create a new message.
  */
 export const RawOriginSchema: GenMessage<RawOrigin> = /*@__PURE__*/
-  messageDesc(file_chowhound_internal_v1_record_batch, 2);
+  messageDesc(file_chowhound_internal_v1_record_batch, 3);
 
 /**
  * A pipeline version that processed a record.
@@ -343,7 +373,7 @@ export type PipelineRef = Message<"chowhound.internal.v1.PipelineRef"> & {
  * Use `create(PipelineRefSchema)` to create a new message.
  */
 export const PipelineRefSchema: GenMessage<PipelineRef> = /*@__PURE__*/
-  messageDesc(file_chowhound_internal_v1_record_batch, 3);
+  messageDesc(file_chowhound_internal_v1_record_batch, 4);
 
 /**
  * A state of all pipelines of a mesh. Of two states of one epoch the one with the greater revision is the later one.
@@ -371,7 +401,7 @@ export type PipelinesState = Message<"chowhound.internal.v1.PipelinesState"> & {
  * Use `create(PipelinesStateSchema)` to create a new message.
  */
 export const PipelinesStateSchema: GenMessage<PipelinesState> = /*@__PURE__*/
-  messageDesc(file_chowhound_internal_v1_record_batch, 4);
+  messageDesc(file_chowhound_internal_v1_record_batch, 5);
 
 /**
  * What a pipeline changed on one record. A field that is not set is as in the original.
@@ -441,7 +471,7 @@ export type Enrichment = Message<"chowhound.internal.v1.Enrichment"> & {
  * Use `create(EnrichmentSchema)` to create a new message.
  */
 export const EnrichmentSchema: GenMessage<Enrichment> = /*@__PURE__*/
-  messageDesc(file_chowhound_internal_v1_record_batch, 5);
+  messageDesc(file_chowhound_internal_v1_record_batch, 6);
 
 /**
  * Marks a record that could not be processed. It travels on, whole, and is kept as a dead letter.
@@ -483,7 +513,7 @@ export type DeadLabel = Message<"chowhound.internal.v1.DeadLabel"> & {
  * Use `create(DeadLabelSchema)` to create a new message.
  */
 export const DeadLabelSchema: GenMessage<DeadLabel> = /*@__PURE__*/
-  messageDesc(file_chowhound_internal_v1_record_batch, 6);
+  messageDesc(file_chowhound_internal_v1_record_batch, 7);
 
 /**
  * Records that were dropped because the store had reported them committed.
@@ -525,5 +555,5 @@ export type DroppedCount = Message<"chowhound.internal.v1.DroppedCount"> & {
  * Use `create(DroppedCountSchema)` to create a new message.
  */
 export const DroppedCountSchema: GenMessage<DroppedCount> = /*@__PURE__*/
-  messageDesc(file_chowhound_internal_v1_record_batch, 7);
+  messageDesc(file_chowhound_internal_v1_record_batch, 8);
 
