@@ -92,9 +92,11 @@ export class PostgresSink implements IngestionSink {
     try {
       return (await answered).rows[0]!;
     } catch (error) {
-      // A connection that failed once may hold an answer that nobody waits for: begin anew.
-      if (this.#confirmer === confirmer) this.#confirmer = undefined;
-      void confirmer.then(endClient, () => {});
+      // A connection that failed once may hold an answer that nobody waits for: the first who notices has all begin anew.
+      if (this.#confirmer === confirmer) {
+        this.#confirmer = undefined;
+        void confirmer.then(endClient, () => {});
+      }
       throw error;
     }
   }
