@@ -14,6 +14,7 @@ if [ -z "${OTEL_EXPORTER_OTLP_ENDPOINT:-}${OTEL_EXPORTER_OTLP_TRACES_ENDPOINT:-}
 fi
 # The young generation is bounded: packages/shared/src/runtime/heap-policy.ts says why.
 case "${1:-}" in
-  gateway | enricher | dedup | store) exec node --max-semi-space-size=16 "services/$1/src/main.ts" ;;
+  dedup) exec node --max-semi-space-size=4 services/dedup/src/main.ts ;;
+  gateway | enricher | store) exec node --max-semi-space-size=16 "services/$1/src/main.ts" ;;
   *) exec "$@" ;;
 esac

@@ -8,8 +8,13 @@ import { startServerChild } from "./server-child.ts";
 export const SERVICES = ["gateway", "enricher", "dedup", "store"] as const;
 export type ServiceName = (typeof SERVICES)[number];
 
-/** As in deploy/entrypoint.sh; packages/shared/src/runtime/heap-policy.ts says why. */
-const YOUNG_GENERATION = "--max-semi-space-size=16";
+/** In MiB, as in deploy/entrypoint.sh; packages/shared/src/runtime/heap-policy.ts says why. */
+const YOUNG_GENERATION: Readonly<Record<ServiceName, number>> = {
+  gateway: 16,
+  enricher: 16,
+  dedup: 4,
+  store: 16,
+};
 // Longer than the services give themselves (CHOWHOUND_DRAIN_TIMEOUT): they know best what to say about it.
 const stopTimeoutMs = 25_000;
 const readyTimeoutMs = 60_000;
@@ -39,7 +44,7 @@ export function createMeshService(options: {
           what: name,
           command: findNode(),
           args: [
-            YOUNG_GENERATION,
+            `--max-semi-space-size=${YOUNG_GENERATION[service]}`,
             join(options.root() ?? repositoryRoot, "services", service, "src", "main.ts"),
           ],
           spawn: {
