@@ -17,7 +17,7 @@ import { type OtlpReceiver, startOtlpReceiver } from "./otlp-receiver.ts";
 import { clientSpan, createTracePaths } from "./trace-paths.ts";
 
 /** Long enough for hundreds of calls to come in, too short for anything to take NATS for gone. */
-const FROZEN_MS = 300;
+const FROZEN_MS = 1_000;
 const CONNECTIONS = 8;
 const WAIT = { timeout: 15_000, interval: 50 };
 const SAMPLED = 1;
