@@ -257,7 +257,7 @@ describe("the figures", () => {
     expect(shown("enricher", "chowhound_records_failed_total")).toBe(2);
   });
 
-  it("of batches are the same at every stage, one message in, one out", () => {
+  it("of batches are the same at every stage, one in, one out", () => {
     for (const service of SERVICES) {
       // What is replayed doesn't pass the gateway.
       const [batches, records] = service === "gateway" ? [6, 9] : [7, 10];
