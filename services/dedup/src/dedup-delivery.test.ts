@@ -10,7 +10,7 @@ import {
   RecordBatchSchema,
 } from "@chowhound/shared/contracts/chowhound/internal/v1/record_batch";
 import { createFingerprintIndex, type FingerprintIndex } from "@chowhound/shared/evidence/fingerprint-index";
-import type { Delivery } from "@chowhound/shared/stream/stage-consumer";
+import type { Delivery } from "@chowhound/shared/stream/delivery";
 import { Tap } from "@chowhound/shared/tap/tap";
 import { Meter } from "@chowhound/shared/telemetry/meter";
 import { traceHeaderBytes } from "@chowhound/shared/telemetry/trace-header";

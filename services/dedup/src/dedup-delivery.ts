@@ -11,7 +11,7 @@ import type { FingerprintIndex } from "@chowhound/shared/evidence/fingerprint-in
 import { HASH_BYTES } from "@chowhound/shared/record/content-hash";
 import type { Logger } from "@chowhound/shared/runtime/logger";
 import type { PassedBatch } from "@chowhound/shared/stream/bundle-publisher";
-import type { Delivery } from "@chowhound/shared/stream/stage-consumer";
+import type { Delivery } from "@chowhound/shared/stream/delivery";
 import { tapBatch } from "@chowhound/shared/tap/batch-source";
 import type { Tap } from "@chowhound/shared/tap/tap";
 import type { TapSource } from "@chowhound/shared/tap/tap-source";

@@ -10,7 +10,7 @@ import {
 import type { DeadReason } from "@chowhound/shared/errors/reasons";
 import type { Logger } from "@chowhound/shared/runtime/logger";
 import type { PassedBatch } from "@chowhound/shared/stream/bundle-publisher";
-import type { Delivery } from "@chowhound/shared/stream/stage-consumer";
+import type { Delivery } from "@chowhound/shared/stream/delivery";
 import { tapBatch } from "@chowhound/shared/tap/batch-source";
 import type { Tap } from "@chowhound/shared/tap/tap";
 import type { TapSource } from "@chowhound/shared/tap/tap-source";

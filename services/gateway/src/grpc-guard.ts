@@ -29,8 +29,8 @@ export function guard(serviceNames: readonly string[], admit: Admit): ServerInte
 }
 
 /**
- * Hands everything on, with the headers of the call looked at and its messages wrapped. The library's own class asks an interceptor at each step, whether it
- * has anything to say or not, which costs as much as all that the gateway itself does with a call of one record.
+ * Looks at the headers of the call, wraps its messages, and hands everything else on as it is. The library's own class asks an interceptor at
+ * each step, whether it has anything to say or not, which costs as much as all that the gateway itself does with a call of one record.
  */
 class GuardedCall extends ServerInterceptingCall {
   readonly #call: ServerInterceptingCallInterface;

@@ -1,7 +1,7 @@
 import type { RecordBatch } from "@chowhound/shared/contracts/chowhound/internal/v1/record_batch";
 import { backoffMs, pause } from "@chowhound/shared/runtime/backoff";
 import type { Logger } from "@chowhound/shared/runtime/logger";
-import type { Delivery } from "@chowhound/shared/stream/stage-consumer";
+import type { Delivery } from "@chowhound/shared/stream/delivery";
 import type { Meter } from "@chowhound/shared/telemetry/meter";
 import { startWriteTrace } from "@chowhound/shared/telemetry/write-trace";
 import type { BatchGrouper, Weighed } from "./batch-grouper.ts";

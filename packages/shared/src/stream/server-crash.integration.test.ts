@@ -8,9 +8,10 @@ import { pino } from "pino";
 import { afterEach, beforeEach, expect, inject, test, vi } from "vitest";
 import { ServiceStatus } from "../runtime/service-status.ts";
 import { Meter } from "../telemetry/meter.ts";
+import type { Delivery } from "./delivery.ts";
 import { connectNats } from "./nats-connection.ts";
 import { publishUntilAcknowledged } from "./publish-batch.ts";
-import { type Delivery, StageConsumer, type StageConsumerOptions } from "./stage-consumer.ts";
+import { StageConsumer, type StageConsumerOptions } from "./stage-consumer.ts";
 import { ensureStream, natsNames } from "./topology.ts";
 
 const names = natsNames("crash");

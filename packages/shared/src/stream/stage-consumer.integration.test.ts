@@ -8,7 +8,8 @@ import { ServiceStatus } from "../runtime/service-status.ts";
 import { Meter } from "../telemetry/meter.ts";
 import { encodeTraceHeader, MAX_TRACED_CALLS, traceHeaderName } from "../telemetry/trace-header.ts";
 import { freshPrefix } from "../testing/test-servers.ts";
-import { type Delivery, StageConsumer, type StageConsumerOptions } from "./stage-consumer.ts";
+import type { Delivery } from "./delivery.ts";
+import { StageConsumer, type StageConsumerOptions } from "./stage-consumer.ts";
 import { ensureStream, type NatsNames, natsNames, streamEpoch } from "./topology.ts";
 
 const streamOptions = { maxBytes: 16 << 20, replicas: 1 };

@@ -15,8 +15,7 @@ import { backoffMs, DEPENDENCY_BACKOFF, pause, retryUntil } from "../runtime/bac
 import type { Logger } from "../runtime/logger.ts";
 import type { Dependency } from "../runtime/service-status.ts";
 import type { Meter } from "../telemetry/meter.ts";
-import { type StageTrace, startStageTrace } from "../telemetry/stage-trace.ts";
-import { traceHeaderName } from "../telemetry/trace-header.ts";
+import { type Delivery, deliverBatches } from "./delivery.ts";
 import { HeldAck } from "./held-ack.ts";
 import { untilAnswering } from "./nats-connection.ts";
 import { StuckWatch } from "./stuck-watch.ts";
@@ -44,26 +43,6 @@ export interface ConsumerLag {
   oldestAgeMs: number | undefined;
   /** The stream's bytes as a share of those at which it takes no more. */
   streamFill: number;
-}
-
-/** One batch, held until exactly one of `ack` and `giveBack` is called. */
-export interface Delivery {
-  bytes: Uint8Array;
-  /** The message's sequence in its stream, and the stream's incarnation. */
-  sequence: number;
-  epoch: bigint;
-  /** The batch's place in the message, which may hold several: 0, 1, 2, … */
-  place: number;
-  /** When the stream stored it: milliseconds since 1970. */
-  storedAtMs: number;
-  /** 1 on the first delivery. */
-  attempt: number;
-  /** What is told of the sampled calls in it, ended by `ack` and `giveBack`; undefined where there are none. */
-  trace?: StageTrace | undefined;
-  /** The work is done and safe downstream. */
-  ack(): void;
-  /** Deliver again after a wait. */
-  giveBack(delayMs: number): void;
 }
 
 export interface StageConsumerOptions {
@@ -250,45 +229,22 @@ export class StageConsumer {
     this.#held.push(message);
     if (epoch !== this.#highest.epoch || message.seq > this.#highest.sequence)
       this.#highest = { epoch, sequence: message.seq };
-    const attempt = message.info.deliveryCount;
-    if (attempt > 1) this.#options.meter.count("chowhound.redeliveries", 1);
+    if (message.info.deliveryCount > 1) this.#options.meter.count("chowhound.redeliveries", 1);
     // RAW's numbers are those of batches: there a bundle is none.
     const batches = this.#options.stream === "raw" ? [message.data] : unbundle(message.data);
     this.#messages++;
     this.#batches += batches.length;
-    let unsettled = batches.length;
-    let giveBackMs: number | undefined;
-    // One that is given back brings all of its message again: those that have passed do no harm.
-    const settleMessage = (): void => {
-      this.#held.splice(this.#held.indexOf(message), 1);
-      if (giveBackMs === undefined) this.#lastAck.follow(message);
-      else message.nak(withJitter(giveBackMs, 0.5));
-      this.#wake();
-    };
-    for (const [place, bytes] of batches.entries()) {
-      const trace = startStageTrace(traceHeaderOf(message, place), stream, attempt);
-      let isSettled = false;
-      const settle = (failure?: string): void => {
-        if (isSettled) return;
-        isSettled = true;
-        trace?.end(failure);
-        if (--unsettled === 0) settleMessage();
-      };
-      this.#options.onDelivery({
-        bytes,
-        sequence: message.seq,
-        epoch,
-        place,
-        storedAtMs: message.time.getTime(),
-        attempt,
-        trace,
-        ack: () => settle(),
-        giveBack: (delayMs) => {
-          if (!isSettled) giveBackMs = Math.max(giveBackMs ?? 0, delayMs);
-          settle("given_back");
-        },
-      });
-    }
+    deliverBatches(message, batches, {
+      stream,
+      epoch,
+      onDelivery: this.#options.onDelivery,
+      onSettled: (giveBackMs) => {
+        this.#held.splice(this.#held.indexOf(message), 1);
+        if (giveBackMs === undefined) this.#lastAck.follow(message);
+        else message.nak(withJitter(giveBackMs, 0.5));
+        this.#wake();
+      },
+    });
   }
 
   #reportProgress(): void {
@@ -394,15 +350,6 @@ export class StageConsumer {
  */
 function withJitter(ms: number, share: number): number {
   return Math.round(ms * (1 + share * Math.random()));
-}
-
-/** The client throws where the headers are not well formed; nobody but us needs them, and the message is good without. */
-function traceHeaderOf(message: JsMsg, place: number): string | undefined {
-  try {
-    return message.headers?.get(traceHeaderName(place));
-  } catch {
-    return undefined;
-  }
 }
 
 interface Bound {
