@@ -23,10 +23,11 @@ import { formatUuid } from "@chowhound/shared/record/uuid";
 import { type SampleRecord, sampleBatch } from "@chowhound/shared/testing/sample-batches";
 import fc from "fast-check";
 import { Client } from "pg";
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { openTestDatabase, type TestDatabase } from "./database-for-test.ts";
 import { PostgresReader } from "./postgres-reader.ts";
 import type { PostgresWriter } from "./postgres-writer.ts";
+import { openTestProxy } from "./proxy-for-test.ts";
 
 const MAX_BYTES = 1024 ** 2;
 let database: TestDatabase;
@@ -58,8 +59,9 @@ async function getBytes(
   by: MessageInitShape<typeof GetRecordRequestSchema>,
   tenantId = "acme",
   maxBytes = MAX_BYTES,
+  from = reader,
 ) {
-  return await reader.getRecord(tenantId, create(GetRecordRequestSchema, by), maxBytes);
+  return await from.getRecord(tenantId, create(GetRecordRequestSchema, by), maxBytes);
 }
 
 async function get(...question: Parameters<typeof getBytes>): Promise<LandedRecord> {
@@ -392,6 +394,32 @@ describe("trouble", () => {
     await admin.query(`alter database ${name} allow_connections true`);
     await admin.end();
     expect((await get(keyOf("one"))).record!.dataId).toBe("one");
+  });
+
+  it("says so where a connection breaks in the midst of an answer, and goes on", async () => {
+    await land({ dataId: "one" });
+    const proxy = await openTestProxy(database.options.url);
+    const behind = new PostgresReader({ ...database.options, url: proxy.url, connections: 1 });
+    await client.query("begin; lock table records in access exclusive mode");
+    try {
+      const asked = expect(get(keyOf("one"), undefined, undefined, behind)).rejects.toMatchObject({
+        reason: "store_unavailable",
+      });
+      await vi.waitFor(async () => {
+        await client.query("select pg_stat_clear_snapshot()");
+        const { rows } = await client.query(
+          "select from pg_stat_activity where application_name = 'chowhound-store-query' and wait_event_type = 'Lock'",
+        );
+        expect(rows).toHaveLength(1);
+      });
+      proxy.cut();
+      await asked;
+    } finally {
+      await client.query("rollback");
+    }
+    expect((await get(keyOf("one"), undefined, undefined, behind)).record!.dataId).toBe("one");
+    await behind.close();
+    await proxy.close();
   });
 
   it("leaves no transaction open behind it", async () => {

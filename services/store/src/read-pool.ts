@@ -42,7 +42,7 @@ export class ReadPool {
       query_timeout: STATEMENT_TIMEOUT_MS + 1_000,
     });
     // It shows at the next question.
-    this.#pool.on("error", () => {});
+    this.#pool.on("error", ignore);
   }
 
   /**
@@ -56,6 +56,8 @@ export class ReadPool {
     const client = await this.#pool.connect().catch((cause) => {
       throw this.#unavailable(cause);
     });
+    // The pool looks after connections that nobody uses. One that is lost meanwhile fails the statement that is under way.
+    client.on("error", ignore);
     let isSound = false;
     try {
       const timeout =
@@ -69,6 +71,7 @@ export class ReadPool {
       throw error;
     } finally {
       const isClean = isSound && (await client.query("rollback").then(isDone, () => false));
+      client.off("error", ignore);
       client.release(!isClean);
     }
   }
@@ -106,3 +109,4 @@ export class ReadPool {
 }
 
 const isDone = (): boolean => true;
+const ignore = (): void => {};

@@ -1,6 +1,6 @@
 import { finished } from "node:stream/promises";
 import type { Client } from "pg";
-import { from as copyFrom } from "pg-copy-streams";
+import { type CopyStreamQuery, from as copyFrom } from "pg-copy-streams";
 import { CopyData } from "./copy-binary.ts";
 import { type DeadRecord, type IncomingRecord, toDead } from "./incoming-record.ts";
 import { InsertGuess } from "./insert-guess.ts";
@@ -182,6 +182,7 @@ export class RowWriter {
   ): Promise<void> {
     const isNumbered = statement === COPY_INCOMING;
     const stream = this.#client.query(copyFrom([...before, statement, ...after].join("; ")));
+    stream.once("error", () => sendNoMore(stream));
     const data = this.#copyData.of(this.#fields, records, COLUMNS.length, { isNumbered });
     for (let at = 0; at < data.length; at += COPY_PIECE_BYTES)
       stream.write(data.subarray(at, at + COPY_PIECE_BYTES));
@@ -268,6 +269,14 @@ export class RowWriter {
       if (deletions[n]) applied.deletions.add(records[n]!);
     }
   }
+}
+
+/**
+ * For a COPY that has been refused before all of it was sent: the library would send the rest on a connection that it has let go of, and
+ * fail where nobody can catch it (node-pg-copy-streams, issue 171). What it still has to send isn't in its types.
+ */
+function sendNoMore(stream: CopyStreamQuery): void {
+  (stream as unknown as { chunks: unknown[] }).chunks = [];
 }
 
 /** Of each key the greatest record, in the order of the keys, and the others, each with the one that is greater or equal. */
