@@ -32,12 +32,18 @@ function booked(outcome: Partial<BatchOutcome>): BatchOutcome {
 
 /** The notice of one commit of these outcomes; undefined where there is none. */
 function noticeOf(...outcomes: [BatchOutcome, RecordBatch][]): CommitNotice | undefined {
+  const [notice, ...others] = noticesOf(...outcomes);
+  expect(others).toEqual([]);
+  return notice;
+}
+
+function noticesOf(...outcomes: [BatchOutcome, RecordBatch][]): CommitNotice[] {
   const sent: Uint8Array[] = [];
   const nc = { isClosed: () => false, publish: (_: string, bytes: Uint8Array) => sent.push(bytes) };
   const result = { generation: "g1", outcomes: outcomes.map(([outcome]) => outcome) };
   const batches = outcomes.map(([, of]) => of);
   sendCommitNotice(nc as unknown as NatsConnection, natsNames("test"), result, batches);
-  return sent[0] && fromBinary(CommitNoticeSchema, sent[0]);
+  return sent.map((bytes) => fromBinary(CommitNoticeSchema, bytes));
 }
 
 test("tells of each batch its fingerprints, which records they are, and which pipelines processed them", () => {
@@ -62,11 +68,19 @@ test("names no pipelines where nobody knows which they were, or which records th
   expect(notice?.batches.map((of) => of.pipelinesState)).toEqual([undefined, undefined]);
 });
 
-test("says nothing of what was written before, or of batches without anything that is committed now", () => {
-  expect(
-    noticeOf(
-      [{ kind: "already_booked", batchId }, batch],
-      [booked({ committedFingerprints: new Uint8Array(), committedOrdinals: [] }), batch],
-    ),
-  ).toBeUndefined();
+test("says nothing of what was written before", () => {
+  expect(noticeOf([{ kind: "already_booked", batchId }, batch])).toBeUndefined();
+});
+
+test("tells also of batches without anything that is committed now: they are the young ones that are asked for", () => {
+  const none = booked({ committedFingerprints: new Uint8Array(), committedOrdinals: [] });
+  expect(noticeOf([none, batch])?.batches).toMatchObject([
+    { batchId: new Uint8Array(batchId), fingerprints: new Uint8Array() },
+  ]);
+});
+
+test("tells of much in several notices, each of which NATS takes", () => {
+  const large = booked({ committedFingerprints: Buffer.alloc(5_000 * 16), committedOrdinals: [] });
+  const notices = noticesOf(...Array.from({ length: 13 }, (): [BatchOutcome, RecordBatch] => [large, batch]));
+  expect(notices.map(({ batches }) => batches.length)).toEqual([3, 3, 3, 3, 1]);
 });

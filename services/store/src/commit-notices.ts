@@ -9,6 +9,9 @@ import type { NatsNames } from "@chowhound/shared/stream/topology";
 import type { NatsConnection } from "@nats-io/transport-node";
 import type { BatchOutcome, WriteResult } from "./ingestion-writer.ts";
 
+/** Fingerprints in one notice, beyond its first batch: with all else that is in it far below what NATS takes as a message. */
+const NOTICE_BYTES = 256 * 1024;
+
 /**
  * Tells dedup and the gateways what a commit has brought in. Plain NATS: a lost notice costs a look-up in the database, no more.
  *
@@ -20,15 +23,30 @@ export function sendCommitNotice(
   { generation, outcomes }: WriteResult,
   batches: readonly RecordBatch[],
 ): void {
-  const committed = outcomes.flatMap((outcome, i) => committedBatch(outcome, batches[i]!) ?? []);
-  if (committed.length === 0 || nc.isClosed()) return;
-  const notice = create(CommitNoticeSchema, { generation, batches: committed });
-  nc.publish(names.commitNotices, toBinary(CommitNoticeSchema, notice));
+  if (nc.isClosed()) return;
+  let told: CommittedBatch[] = [];
+  let bytes = 0;
+  const tell = (): void => {
+    if (told.length === 0) return;
+    const notice = create(CommitNoticeSchema, { generation, batches: told });
+    nc.publish(names.commitNotices, toBinary(CommitNoticeSchema, notice));
+    told = [];
+    bytes = 0;
+  };
+  for (const [i, outcome] of outcomes.entries()) {
+    const batch = committedBatch(outcome, batches[i]!);
+    if (batch === undefined) continue;
+    if (bytes > 0 && bytes + batch.fingerprints.length > NOTICE_BYTES) tell();
+    told.push(batch);
+    bytes += batch.fingerprints.length;
+  }
+  tell();
 }
 
 function committedBatch(outcome: BatchOutcome, { pipelinesState }: RecordBatch): CommittedBatch | undefined {
   // Batches that had been written before are not told again: their number says nothing about this database's age.
-  if (outcome.kind === "already_booked" || outcome.committedFingerprints.length === 0) return undefined;
+  // One without anything committed is told: whoever asks for the batches that it has heard of last asks for young ones.
+  if (outcome.kind === "already_booked") return undefined;
   const { batchId, committedFingerprints: fingerprints, committedOrdinals: ordinals } = outcome;
   return create(CommittedBatchSchema, {
     batchId,

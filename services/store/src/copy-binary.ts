@@ -11,6 +11,8 @@ const TRAILER = Buffer.from([0xff, 0xff]);
 const POSTGRES_EPOCH_US = 946_684_800_000_000;
 const JSONB_VERSION = 1;
 const LENGTH_BYTES = 4;
+/** More than this is not kept for the next group. */
+export const KEPT_BYTES = 16 * 1024 * 1024;
 /** Shorter pieces are copied byte by byte: a call of `copy` costs as much as so many. */
 const FEW_BYTES = 24;
 
@@ -98,7 +100,7 @@ export interface RowPlace {
 
 /** Puts rows together to the data of one COPY. */
 export class CopyData {
-  readonly #out = new ByteWriter();
+  #out = new ByteWriter();
 
   /**
    * @param fields where the rows are
@@ -107,6 +109,7 @@ export class CopyData {
    * @returns the complete data, valid until the next call
    */
   of(fields: Buffer, rows: readonly RowPlace[], columns: number, { isNumbered = false } = {}): Buffer {
+    if (this.#out.buffer.length > KEPT_BYTES) this.#out = new ByteWriter();
     const out = this.#out.clear();
     out.copy(HEADER);
     for (let n = 0; n < rows.length; n++) {

@@ -55,8 +55,10 @@ export const REUSED_NUMBERS = `
   select i.epoch, i.raw_seq from invoices i
     join compacted_invoices c on c.epoch = i.epoch and i.raw_seq <= c.through_seq
   union
-  select r.epoch, n from raw_rewinds r, generate_series(r.first_seq, r.last_seq) n
-    where r.epoch <> $1 or n <= $2`;
+  select epoch, n from (
+    select epoch, unnest(range_agg(int8range(first_seq, last_seq, '[]'))) as numbers from raw_rewinds group by epoch) r,
+    generate_series(lower(numbers), upper(numbers) - 1) n
+    where epoch <> $1 or n <= $2`;
 
 /** Sums up the totals and counts the rows by source, once for all checks and balances. */
 export async function countSources(client: Client): Promise<void> {

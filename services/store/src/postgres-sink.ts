@@ -51,11 +51,14 @@ export class PostgresSink implements IngestionSink {
   async confirm(batches: readonly ReportedBatch[]): Promise<{ generation: string; allBooked: boolean }> {
     const { generation, booked } = await this.#ask<{ generation: string; booked: number }>({
       name: "confirm",
-      text: `select database_generation() as generation,
-        (select count(*)::integer from invoices i
-          join unnest($1::uuid[], $2::text[]) as reported (batch_id, generation) using (batch_id)
-          where i.generation = hashtextextended(reported.generation, 0)
-            and moves_of(reported.generation) = moves_of(database_generation())) as booked`,
+      // Once, for it reads a table.
+      text: `with database as materialized (select database_generation() as generation)
+        select database.generation,
+          (select count(*)::integer from invoices i
+            join unnest($1::uuid[], $2::text[]) as reported (batch_id, generation) using (batch_id)
+            where i.generation = hashtextextended(reported.generation, 0)
+              and moves_of(reported.generation) = moves_of(database.generation)) as booked
+        from database`,
       values: [
         batches.map(({ batchId }) => Buffer.from(batchId).toString("hex")),
         batches.map(({ generation }) => generation),

@@ -53,3 +53,43 @@ it("keeps what RAW has given out until the books are back, also of a RAW that is
     await nc.close();
   }
 });
+
+it("notes once what RAW gives out a second time, while it gets on from where it was rewound to", async () => {
+  const names = natsNames(`test-${crypto.randomUUID().slice(0, 8)}`);
+  const nc = await connect({ servers: inject("natsUrl") });
+  const jsm = await jetstreamManager(nc);
+  const epoch = streamEpoch(await ensureStream(nc, names, "raw", { maxBytes: 1024 ** 2, replicas: 1 }));
+  const publish = () => jetstream(nc).publish(names.subject("raw", 0), "batch");
+  await publish();
+  const given = 10n;
+  const looks: RawNumbers[] = [];
+  const noteRewind = vi.fn(async () => {});
+  const ending = new AbortController();
+  const watching = watchForRewind({
+    ledger: {
+      noteGiven: async (raw) => {
+        looks.push(raw);
+        return given;
+      },
+      noteRewind,
+    },
+    nc,
+    names,
+    meter: new Meter("store"),
+    log: createLogger("test", "error"),
+    signal: ending.signal,
+  });
+  try {
+    await vi.waitFor(() => expect(noteRewind).toHaveBeenCalled(), WAIT);
+    await publish();
+    await vi.waitFor(() => expect(looks.at(-1)).toEqual({ epoch, last: 2n }), WAIT);
+    await publish();
+    await vi.waitFor(() => expect(looks.at(-1)).toEqual({ epoch, last: 3n }), WAIT);
+    expect(noteRewind.mock.calls).toEqual([[{ epoch, first: 2n, last: given }]]);
+  } finally {
+    ending.abort();
+    await watching;
+    await jsm.streams.delete(names.stream("raw"));
+    await nc.close();
+  }
+});

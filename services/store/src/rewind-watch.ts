@@ -4,7 +4,7 @@ import type { NatsNames } from "@chowhound/shared/stream/topology";
 import type { Meter } from "@chowhound/shared/telemetry/meter";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { readRawNumbers } from "./audit-barrier.ts";
-import type { Ledger } from "./ledger.ts";
+import type { Ledger, NumberRange } from "./ledger.ts";
 
 export interface RewindWatchOptions {
   ledger: Pick<Ledger, "noteGiven" | "noteRewind">;
@@ -29,7 +29,8 @@ export async function watchForRewind(options: RewindWatchOptions): Promise<void>
   /** What RAW has given out that the books have not heard of yet, by epoch: they may be away for long. */
   const unnoted = new Map<bigint, bigint>();
   let noted = { epoch: 0n, last: -1n };
-  let isRewound = false;
+  /** The numbers that are given out a second time, as long as RAW is behind. */
+  let rewound: NumberRange | undefined;
   for (let look = 0; look === 0 || (await pause(LOOK_MS, signal)); look++) {
     try {
       const { epoch, last } = await readRawNumbers(nc, names);
@@ -44,19 +45,26 @@ export async function watchForRewind(options: RewindWatchOptions): Promise<void>
       // Once more: whatever the books know by now, RAW had given out before this.
       const raw = await readRawNumbers(nc, names);
       const isBehind = raw.isCertain && raw.epoch === epoch && raw.last < given;
-      if (isBehind) {
-        await ledger.noteRewind({ epoch, first: raw.last + 1n, last: given });
-        if (!isRewound) {
+      const numbers = { epoch, first: raw.last + 1n, last: given };
+      if (isBehind && !covers(rewound, numbers)) {
+        await ledger.noteRewind(numbers);
+        if (rewound?.epoch !== epoch) {
           meter.count("chowhound.stream.rewinds", 1);
           log.error(
             { stream: names.stream("raw"), last: String(raw.last), given: String(given) },
             "RAW was rewound: it is behind what it had given out, and gives out numbers twice; see docs/audit.md#number_ahead",
           );
         }
+        rewound = numbers;
       }
-      isRewound = isBehind;
+      if (!isBehind) rewound = undefined;
     } catch (error) {
       log.debug({ why: (error as Error).message }, "could not compare RAW with the books");
     }
   }
+}
+
+/** While RAW gets on from where it was rewound to, what is left to be given out twice becomes less: that is noted already. */
+function covers(noted: NumberRange | undefined, { epoch, first, last }: NumberRange): boolean {
+  return noted !== undefined && noted.epoch === epoch && noted.first <= first && noted.last >= last;
 }

@@ -11,7 +11,7 @@ import { timestampUs } from "@chowhound/shared/record/record-version";
 import { RECORD_FIELD, type RecordView } from "@chowhound/shared/record/record-view";
 import { writeStruct } from "@chowhound/shared/record/struct-json";
 import { UUID_BYTES } from "@chowhound/shared/record/uuid";
-import { FieldWriter } from "./copy-binary.ts";
+import { FieldWriter, KEPT_BYTES } from "./copy-binary.ts";
 import type { RecordSource } from "./record-source.ts";
 
 /** The columns of `records` that a writer fills, in the order of a row's fields. */
@@ -38,9 +38,6 @@ export const COLUMNS = [
   "receipt_id",
   "trace_id",
 ] as const;
-
-/** More than this is not kept for the next group. */
-const KEPT_BYTES = 16 * 1024 * 1024;
 
 /**
  * The rows of a group of batches as fields of a binary COPY, straight from the records' bytes. Encoded once, whatever

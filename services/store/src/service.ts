@@ -75,7 +75,13 @@ export function createStore(
     health: sinkHealth,
     onCommitted: (result, batches) => {
       if (tap.isOpen) showVerdicts(tap, result, batches);
-      if (nc !== undefined) sendCommitNotice(nc, names, result, batches);
+      if (nc === undefined) return;
+      try {
+        sendCommitNotice(nc, names, result, batches);
+      } catch (error) {
+        // It is committed all the same.
+        log.warn({ why: (error as Error).message }, "could not tell dedup and the gateways of a commit");
+      }
     },
   });
 
@@ -123,7 +129,7 @@ export function createStore(
       batch: kept,
       delivery,
       records: kept.originals.length,
-      bytes: delivery.bytes.length,
+      bytes: kept.originals.reduce((sum, { length }) => sum + length, 0),
       alone: delivery.attempt > ALONE_AFTER_ATTEMPTS,
     });
   };

@@ -104,26 +104,16 @@ export class WriteLanes {
       const delayMs = group.length === 1 ? GIVE_BACK_ALONE_MS : GIVE_BACK_MS;
       for (const { delivery } of group) delivery.giveBack(delayMs);
     };
+    const batches = group.map(({ batch }) => batch);
     let failuresWhileUp = 0;
     for (let attempt = 0; ; attempt++) {
       let isOpen = false;
+      let result: WriteResult;
+      const startedMs = performance.now();
       try {
         await writer.open();
         isOpen = true;
-        const batches = group.map(({ batch }) => batch);
-        const startedMs = performance.now();
-        const result = await writer.write(batches);
-        meter.record("chowhound.write.duration", (performance.now() - startedMs) / 1000);
-        countCommit(meter, group, result);
-        traceCommit(
-          trace,
-          group.map(({ batch, delivery }) => ({ batch, trace: delivery.trace })),
-          result,
-        );
-        for (const { delivery } of group) delivery.ack();
-        onCommitted(result, batches);
-        health.wrote(undefined);
-        return;
+        result = await writer.write(batches);
       } catch (error) {
         const retryInMs = backoffMs(attempt);
         const why = (error as Error).message;
@@ -136,7 +126,19 @@ export class WriteLanes {
         );
         if (isOpen && ++failuresWhileUp === MAX_FAILURES_WHILE_UP) return giveBack();
         if (!(await pause(retryInMs, signal))) return giveBack();
+        continue;
       }
+      meter.record("chowhound.write.duration", (performance.now() - startedMs) / 1000);
+      countCommit(meter, group, result);
+      traceCommit(
+        trace,
+        group.map(({ batch, delivery }) => ({ batch, trace: delivery.trace })),
+        result,
+      );
+      for (const { delivery } of group) delivery.ack();
+      health.wrote(undefined);
+      onCommitted(result, batches);
+      return;
     }
   }
 }
