@@ -41,6 +41,8 @@ export interface AcceptDependencies {
 }
 
 const IN_FLIGHT_RETRY_MS = 250;
+/** What holds a record until it is acknowledged, beside its bytes: roughly. */
+const RECORD_OVERHEAD_BYTES = 512;
 
 /** The one handler of records behind all doors. */
 export function createAccept(dependencies: AcceptDependencies): Accept {
@@ -83,7 +85,7 @@ async function acceptFrom(
   }
 }
 
-/** The bytes of a call's records. Throws CallError where the call is beyond its limits. */
+/** What a call counts in flight: its records' bytes and what holds them. Throws CallError where the call is beyond its limits. */
 function measure(records: readonly IngestRecord[]): number {
   if (records.length === 0) {
     throw new CallError("empty_batch", "the call holds no records; send at least one", { field: "records" });
@@ -104,7 +106,7 @@ function measure(records: readonly IngestRecord[]): number {
       { field: "records", metadata: { limit: `${LIMITS.callBytes}` } },
     );
   }
-  return bytes;
+  return bytes + records.length * RECORD_OVERHEAD_BYTES;
 }
 
 async function take(

@@ -143,6 +143,23 @@ describe("Batcher, of what is known", () => {
 });
 
 describe("Batcher", () => {
+  it("fails the calls of a batch that can't even be put together, and goes on", async () => {
+    const { batcher, sent, texts } = setUp({
+      publish: () => {
+        throw new Error("no memory");
+      },
+    });
+    await expect(batcher.submit(origin("acme"), [recordOf("a")])).rejects.toThrow("no memory");
+    await expect(
+      batcher.submit(
+        origin("acme"),
+        "bcdef".split("").map((text) => recordOf(text)),
+      ),
+    ).rejects.toThrow("no memory");
+    await batcher.drain();
+    expect([sent, texts()]).toEqual([[], []]);
+  });
+
   it("merges the calls of one turn and says which record is whose", async () => {
     const { batcher, sent, texts } = setUp();
     const one = batcher.submit(origin("acme"), [recordOf("a"), recordOf("b")]);

@@ -232,8 +232,8 @@ class Lane {
     // Taken before publishing, so that a record is never in the mesh before it was accepted.
     const acceptedAtUs = Date.now() * 1000;
     const acknowledged = this.#options.acknowledged?.();
-    this.#options
-      .publish(batch.close(this.#partition, acceptedAtUs, acknowledged))
+    // Within the promise: also where there is no memory to put the message together, its calls are settled.
+    Promise.try(() => this.#options.publish(batch.close(this.#partition, acceptedAtUs, acknowledged)))
       .then(
         () => batch.settle(acceptedAtUs, undefined),
         (error: unknown) => batch.settle(acceptedAtUs, { error }),

@@ -14,10 +14,13 @@ export async function askCommitDurability(
   subject: string,
 ): Promise<CommitDurability> {
   if (nc === undefined) return notKnown("NATS is away");
-  return await nc.request(subject, undefined, { timeout: ANSWER_TIMEOUT_MS }).then(
-    ({ data }) => fromBinary(CommitDurabilitySchema, data),
-    () => notKnown("no store answers"),
-  );
+  try {
+    const { data } = await nc.request(subject, undefined, { timeout: ANSWER_TIMEOUT_MS });
+    return fromBinary(CommitDurabilitySchema, data);
+  } catch {
+    // Nobody answers, or somebody else does.
+    return notKnown("no store answers");
+  }
 }
 
 function notKnown(why: string): CommitDurability {

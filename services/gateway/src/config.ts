@@ -54,7 +54,7 @@ export const settings = {
     fallback: "12ms",
   }),
   inFlightBytes: size("CHOWHOUND_IN_FLIGHT_BYTES", 8 * MIB, 16_384 * MIB, {
-    doc: "bytes of records between arrival and acknowledgement, of all tenants, beyond which calls are refused",
+    doc: "bytes of records between arrival and acknowledgement, 512 more for each, of all tenants, beyond which calls are refused",
     fallback: "64MiB",
   }),
   tenantInFlightBytes: size("CHOWHOUND_TENANT_IN_FLIGHT_BYTES", 8 * MIB, 16_384 * MIB, {

@@ -123,6 +123,18 @@ describe("recordFromJson", () => {
     });
   });
 
+  it.each([
+    [{ rawPayload: "s3cret" }],
+    [{ rawPayload: { content: "s3cret?" } }],
+    [{ data: 53_7281 }],
+    [{ lang: true }],
+    [{ updatedAt: 'a "quoted"\ns3cret' }],
+  ])("quotes no value in its reason: %j", (json) => {
+    const { field, message } = recordFromJson(json) as RejectedRecord;
+    expect(field).not.toBe("");
+    expect(message).not.toMatch(/s3cret|537281|true/);
+  });
+
   it("quotes no more of an unknown key than a receipt should hold", () => {
     const { field, message } = recordFromJson({ ["k".repeat(1e6)]: 1 }) as RejectedRecord;
     expect(field.length + message.length).toBeLessThan(1_000);

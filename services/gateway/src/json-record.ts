@@ -32,7 +32,7 @@ export function recordFromJson(json: JsonValue): Uint8Array | RejectedRecord {
   try {
     others = toBinary(IngestionDataSchema, fromJson(IngestionDataSchema, rest));
   } catch (error) {
-    return malformed(findFaultyField(rest), (error as Error).message);
+    return malformed(findFaultyField(rest), withoutValue((error as Error).message));
   }
   try {
     return Buffer.concat([others, encodeOpenFields(metadata ?? undefined, attributes ?? {})]);
@@ -65,6 +65,11 @@ function isObject(json: JsonValue): json is JsonObject {
 
 function isTextMap(json: JsonValue): json is Record<string, string> {
   return isObject(json) && Object.keys(json).every((key) => typeof json[key] === "string");
+}
+
+/** The library ends with the value that it can't read, which is contents: reasons are shown where contents aren't. */
+function withoutValue(why: string): string {
+  return why.replace(/(, got|from JSON:) (".*"|-?\d.*|true|false)$/s, "$1 another value");
 }
 
 /** What a producer wrote, short enough for a receipt. */

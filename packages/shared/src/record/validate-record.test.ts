@@ -70,6 +70,13 @@ const REJECTED: [what: string, bytes: Uint8Array, reason: string, field: string]
     "malformed_record",
     "",
   ],
+  // Read by the library, which passes on what it doesn't know.
+  [
+    "a timestamp that comes twice, with a group",
+    withField(12, new BinaryWriter().tag(20, WireType.StartGroup).tag(20, WireType.EndGroup).finish()),
+    "malformed_record",
+    "",
+  ],
   ["a cut off timestamp", withField(12, Buffer.from([0x08, 0xff])), "malformed_record", ""],
   ["too many bytes", encode({ ...GOOD, data: "x".repeat(LIMITS.recordBytes) }), "record_too_large", ""],
 

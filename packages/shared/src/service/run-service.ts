@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { DurabilitySchema } from "@chowhound/shared/contracts/chowhound/v1/admin_service";
 import packageJson from "@chowhound/shared/package.json" with { type: "json" };
-import { type ExtraService, startAdminServer } from "../rpc/admin-server.ts";
+import { type AdminServer, type ExtraService, startAdminServer } from "../rpc/admin-server.ts";
 import { createTapService } from "../rpc/tap-service.ts";
 import { processSettings } from "../runtime/common-settings.ts";
 import { ConfigError, type ConfigOf, configTable, readConfig, type Settings } from "../runtime/config.ts";
@@ -86,6 +86,7 @@ export async function runService<S extends Settings>(definition: ServiceDefiniti
 
   let isStarted = false;
   let draining: Promise<void> | undefined;
+  let admin: AdminServer | undefined;
   const drain = (why: string): void => {
     draining ??= drainAndExit(why);
   };
@@ -118,7 +119,7 @@ export async function runService<S extends Settings>(definition: ServiceDefiniti
   process.on("uncaughtException", (error) => die(error));
   process.on("unhandledRejection", (error) => die(error));
 
-  const admin = await startAdminServer(
+  admin = await startAdminServer(
     {
       ...identity,
       status,

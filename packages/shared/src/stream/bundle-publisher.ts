@@ -113,7 +113,8 @@ class Lane {
     this.#onTheirWay++;
     const leftMs = performance.now();
     this.#leftMs = leftMs;
-    this.#send(message.batches)
+    // Within the promise: also where there is no memory to put it together, its batches are settled.
+    Promise.try(() => this.#send(message.batches))
       .then(message.settle, message.fail)
       .then(() => {
         this.#tookMs = performance.now() - leftMs;

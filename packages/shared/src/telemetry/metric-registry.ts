@@ -79,7 +79,7 @@ export const METRICS = {
   "chowhound.in_flight.size": {
     kind: "gauge",
     unit: "By",
-    description: "Bytes of records between their arrival and their acknowledgement",
+    description: "Bytes of records between their arrival and their acknowledgement, and 512 for each",
     attributes: {},
     services: ["gateway"],
   },
