@@ -18,9 +18,9 @@ export async function callAnyProcess<T>(
     try {
       return await call(process);
     } catch (reason) {
-      const error = ConnectError.from(reason);
-      const { lines, exitCode } = explainCallError(error);
-      if (exitCode !== EXIT.unavailable || processes.length === 1) throw error;
+      if (!(reason instanceof ConnectError)) throw reason;
+      const { lines, exitCode } = explainCallError(reason);
+      if (exitCode !== EXIT.unavailable || processes.length === 1) throw reason;
       problems.push(lines[0]!);
     }
   }

@@ -49,7 +49,12 @@ async function isSlow(next: Promise<unknown>, lingerMs: number): Promise<boolean
     timer = setTimeout(resolve, lingerMs, true);
   });
   try {
-    return await Promise.race([timeout, next.then(() => false as const)]);
+    const settled = next.then(
+      () => false as const,
+      // What came before it is whole.
+      () => true as const,
+    );
+    return await Promise.race([timeout, settled]);
   } finally {
     clearTimeout(timer);
   }

@@ -46,13 +46,7 @@ export async function openInput(
   options: { stdin: Readable; format?: Format | undefined },
 ): Promise<Input> {
   const isStdin = name === "-";
-  const isPacked = extname(name) === ".gz";
-  const extension = extname(isPacked ? name.slice(0, -3) : name).toLowerCase();
-  const format = options.format ?? (isStdin ? "ndjson" : FORMAT_BY_EXTENSION[extension]);
-  if (format === undefined)
-    throw new UsageError(
-      `${name}: its name doesn't tell what is in it; give --format ${FORMATS.join(" or ")}`,
-    );
+  const { format, extension, isPacked } = readName(name, options.format);
   const file = isStdin ? undefined : await openFile(name);
   const stat = await file?.stat();
   const source: Readable = file?.createReadStream({ highWaterMark: CHUNK_BYTES }) ?? options.stdin;

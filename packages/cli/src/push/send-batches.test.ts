@@ -1,3 +1,5 @@
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import {
   type IngestStreamRequest,
@@ -40,6 +42,10 @@ async function send(open: SendOptions["open"], count: number, more: Partial<Send
   return { answered, waits, isComplete };
 }
 
+const answerAll: SendOptions["open"] = async function* (requests) {
+  for await (const request of requests) yield answer(request);
+};
+
 const upTo = (count: number) => Array.from({ length: count }, (_, i) => i + 1);
 
 describe("sendBatches", () => {
@@ -71,6 +77,27 @@ describe("sendBatches", () => {
       }),
       { numRuns: 50 },
     );
+  });
+
+  it("keeps nothing of a batch that is answered", async () => {
+    setFlagsFromString("--expose-gc");
+    const collect: () => void = runInNewContext("gc");
+    const made: WeakRef<Batch>[] = [];
+    async function* large(): AsyncGenerator<Batch, void> {
+      for await (const batch of batches(200)) {
+        made.push(new WeakRef(batch));
+        yield batch;
+      }
+    }
+    let left = 0;
+    const onReceipt: SendOptions["onReceipt"] = async ({ number }) => {
+      if (number < 200) return;
+      await new Promise(setImmediate);
+      collect();
+      left = made.filter((batch) => batch.deref() !== undefined).length;
+    };
+    await send(answerAll, 0, { batches: large(), onReceipt, windowBatches: 2 });
+    expect(left).toBeLessThan(10);
   });
 
   it("sends records as they are encoded", async () => {

@@ -172,13 +172,9 @@ function createSource(batches: AsyncIterator<Batch, void>, stop: AbortSignal): S
   let failure: { error: unknown } | undefined;
   let ready: Batch | undefined;
   let waiting: Promise<void> | undefined;
-  const stopped = new Promise<void>((resolve) => {
-    if (stop.aborted) resolve();
-    stop.addEventListener("abort", () => resolve(), { once: true });
-  });
   const wait = async (): Promise<void> => {
     try {
-      const next = await Promise.race([stopped, batches.next()]);
+      const next = await unlessAborted(batches.next(), stop);
       if (next === undefined) isDone = true;
       else if (next.done) isDone = isExhausted = true;
       else ready = next.value;
@@ -210,6 +206,22 @@ function createSource(batches: AsyncIterator<Batch, void>, stop: AbortSignal): S
       if (failure !== undefined) throw failure.error;
     },
   };
+}
+
+/**
+ * Resolves with undefined where the signal is aborted first. Not a race with one promise of the signal's: that would keep the result
+ * of every race alive for as long as it is pending itself.
+ */
+async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T | undefined> {
+  const { promise: aborted, resolve } = Promise.withResolvers<undefined>();
+  const onAbort = (): void => resolve(undefined);
+  if (signal.aborted) onAbort();
+  signal.addEventListener("abort", onAbort, { once: true });
+  try {
+    return await Promise.race([aborted, promise]);
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
 }
 
 /** The records are encoded already, so they go as fields that the message needn't know: `bytes` and messages share a wire type. */
