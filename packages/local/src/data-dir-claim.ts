@@ -56,6 +56,8 @@ export async function claimDataDir(options: {
       if (found.server.start === undefined) throw new DataDirInUseError(what, pidFile, found.server.pid);
       options.log(`stopping ${what} (pid ${found.server.pid}), left running by a process that was killed`);
       await stopProcess(found.server, options.stopSignal);
+      // Somebody else may have claimed it meanwhile.
+      continue;
     }
     rmSync(pidFile, { force: true });
   }
