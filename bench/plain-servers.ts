@@ -14,7 +14,8 @@ export interface PlainServers {
   stop(): Promise<void>;
 }
 
-const POLL_MS = 20;
+/** Rare, for it counts all rows: what is measured is not to pay for it. */
+const POLL_MS = 500;
 const STANDSTILL_MS = 30_000;
 
 /**
@@ -72,6 +73,12 @@ export async function untilRows(client: Client, expected: number, signal: AbortS
     }
     await sleep(POLL_MS, undefined, { signal });
   }
+}
+
+/** When the transaction of the last row began, of the clock of `Date.now()`. */
+export async function lastStoredMs(client: Client): Promise<number> {
+  const { rows } = await client.query<{ at: Date }>("select max(stored_at) as at from records");
+  return rows[0]!.at.getTime();
 }
 
 /** Makes `records` with the keys and indexes of the mesh's. */

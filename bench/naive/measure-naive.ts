@@ -4,13 +4,13 @@ import { openDataDir } from "../data-dir.ts";
 import { encodeRequests } from "../generate-records.ts";
 import { openProducer } from "../load/grpc-producer.ts";
 import { BrokenBooksError, type Measurement, WITHOUT_BOOKS } from "../measurement.ts";
-import { countRows, untilRows } from "../plain-servers.ts";
+import { countRows, lastStoredMs, untilRows } from "../plain-servers.ts";
 import { startNaive } from "./start-naive.ts";
 
 const WARM_UP_RECORDS = 5_000;
 const FIRST = 10_000_000;
 
-/** Lands new records on a fresh naive mesh, from the first call until the last row can be read. */
+/** Lands new records on a fresh naive mesh, from the first call until the transaction of the last row. */
 export async function measureNaive({
   records,
   warmUpRecords = WARM_UP_RECORDS,
@@ -37,10 +37,10 @@ export async function measureNaive({
     await client.query("checkpoint");
     const ownCpuUs = watchOwnCpu();
     const cpu = watchCpu(naive.pids);
-    const startedMs = performance.now();
+    const startedMs = Date.now();
     await land(requests, records);
-    const elapsedMs = performance.now() - startedMs;
     const { cpuUs, ...machine } = cpu();
+    const elapsedMs = (await lastStoredMs(client)) - startedMs;
     return {
       ...WITHOUT_BOOKS,
       records,

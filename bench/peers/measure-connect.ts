@@ -13,7 +13,7 @@ import { watchCpu, watchOwnCpu } from "../cpu-watch.ts";
 import { openDataDir } from "../data-dir.ts";
 import { CALL_RECORDS, recordsOf } from "../generate-records.ts";
 import { BrokenBooksError, type Measurement, WITHOUT_BOOKS } from "../measurement.ts";
-import { countRows, startPlainServers, untilRows } from "../plain-servers.ts";
+import { countRows, lastStoredMs, startPlainServers, untilRows } from "../plain-servers.ts";
 import type { ConnectProgram } from "./find-connect.ts";
 
 /** What a message holds, and whether it comes through a door of the program's own. */
@@ -28,7 +28,7 @@ const WARM_UP_RECORDS = 20_000;
 const FIRST = 10_000_000;
 
 /**
- * Lands new records by way of Redpanda Connect, from the first publish until the last row can be read. Without a door the load
+ * Lands new records by way of Redpanda Connect, from the first publish until the transaction of the last row. Without a door the load
  * generator publishes to JetStream itself, which spares the peer what the gateway costs; with one, it posts to a second
  * process of the same program.
  */
@@ -65,10 +65,10 @@ export async function measureConnect(
       connect: peer.child.pid,
       ...(door && { door: door.child.pid }),
     });
-    const startedMs = performance.now();
+    const startedMs = Date.now();
     await land(messages, records);
-    const elapsedMs = performance.now() - startedMs;
     const { cpuUs, ...machine } = cpu();
+    const elapsedMs = (await lastStoredMs(client)) - startedMs;
     return {
       ...WITHOUT_BOOKS,
       records,
