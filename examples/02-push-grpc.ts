@@ -34,8 +34,10 @@ for (;;) {
     break;
   } catch (error) {
     const failure = ConnectError.from(error);
-    if (failure.code !== Code.Unavailable && failure.code !== Code.ResourceExhausted) throw error;
-    const delay = failure.findDetails(RetryInfoSchema)[0]?.retryDelay;
+    const [retry] = failure.findDetails(RetryInfoSchema);
+    // Without it, what is exhausted is the size of a call: that stays as it is.
+    if (retry === undefined && failure.code !== Code.Unavailable) throw error;
+    const delay = retry?.retryDelay;
     const waitMs = Number(delay?.seconds ?? 1n) * 1000 + (delay?.nanos ?? 0) / 1e6;
     console.log(`${failure.message}; again in ${waitMs} ms`);
     await sleep(waitMs);

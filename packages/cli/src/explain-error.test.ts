@@ -78,3 +78,8 @@ test.each([
     expect(explainCallError(new ConnectError("no", code)).exitCode).toBe(other);
   },
 );
+
+test.each(["call_too_large", "answer_too_large"])("%s ends with 1: trying again doesn't help", (reason) => {
+  const error = new ConnectError("too large", Code.ResourceExhausted, undefined, [info(reason)]);
+  expect(explainCallError(error).exitCode).toBe(EXIT.failed);
+});

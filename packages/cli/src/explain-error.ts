@@ -10,10 +10,12 @@ import { targetOf } from "./mesh/connection.ts";
 import { formatSeconds } from "./output/format.ts";
 import { secondsOf } from "./proto-time.ts";
 
+const TOO_LARGE: ReadonlySet<string> = new Set(["call_too_large", "answer_too_large"]);
+
 /** Explains what a call rejected with, with the field, the limit and the remedy as far as the mesh tells them. */
 export function explainCallError(error: ConnectError): ErrorReport {
   const [info] = error.findDetails(ErrorInfoSchema);
-  const exitCode = exitCodeOf(error, info !== undefined);
+  const exitCode = exitCodeOf(error, info?.reason);
   if (info === undefined) return { lines: explainTransport(error), exitCode };
 
   const [retry] = error.findDetails(RetryInfoSchema);
@@ -32,20 +34,23 @@ export function explainCallError(error: ConnectError): ErrorReport {
   return { lines, exitCode, reason: info.reason };
 }
 
-function exitCodeOf({ code }: ConnectError, isFromMesh: boolean): ExitCode {
+/** @param reason of the mesh itself */
+function exitCodeOf({ code }: ConnectError, reason: string | undefined): ExitCode {
   switch (code) {
     case Code.Unauthenticated:
     case Code.PermissionDenied:
       return EXIT.refused;
     case Code.Unavailable:
     case Code.DeadlineExceeded:
-    case Code.ResourceExhausted:
       return EXIT.unavailable;
+    // What is too large stays so.
+    case Code.ResourceExhausted:
+      return reason !== undefined && TOO_LARGE.has(reason) ? EXIT.failed : EXIT.unavailable;
     // A connection that broke off, and anything that does not speak gRPC. The mesh itself gives details.
     case Code.Aborted:
     case Code.Internal:
     case Code.Unknown:
-      return isFromMesh ? EXIT.failed : EXIT.unavailable;
+      return reason !== undefined ? EXIT.failed : EXIT.unavailable;
     default:
       return EXIT.failed;
   }

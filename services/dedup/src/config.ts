@@ -21,7 +21,7 @@ export const settings = {
     fallback: "500ms",
   }),
   maxHeldBatches: integer("CHOWHOUND_DEDUP_MAX_HELD_BATCHES", 1, 256, {
-    doc: "batches in work at once; times the size of a batch, this bounds the memory beside the index",
+    doc: "messages in work at once, each of a batch or several small ones; times the size of a message, this bounds the memory beside the index",
     fallback: "32",
   }),
 };

@@ -5,7 +5,7 @@ export const settings = {
   ...natsSettings,
   ...stageSettings,
   maxHeldBatches: integer("CHOWHOUND_ENRICHER_MAX_HELD_BATCHES", 1, 256, {
-    doc: "batches in work at once; times the size of a batch, this bounds the memory",
+    doc: "messages in work at once, each of a batch; times the size of a batch, this bounds the memory",
     fallback: "32",
   }),
   lingerMs: duration("CHOWHOUND_ENRICHER_LINGER", 0, 1_000, {

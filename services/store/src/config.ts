@@ -29,7 +29,7 @@ export const settings = {
     fallback: "20ms",
   }),
   maxHeld: integer("CHOWHOUND_STORE_MAX_HELD", 1, 1000, {
-    doc: "batches held in memory at once",
+    doc: "messages held in memory at once, each of a batch or several small ones; all replicas together hold 256 at most",
     fallback: "48",
   }),
   statementTimeoutMs: duration("CHOWHOUND_STORE_STATEMENT_TIMEOUT", 1000, 3_600_000, {

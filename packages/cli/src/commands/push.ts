@@ -12,6 +12,7 @@ import { type CsvOptions, FIELD_NAMES, OPEN_FIELDS, TIME_FORMS } from "../push/c
 import type { RecordDefaults } from "../push/encode-record.ts";
 import { checkInput, FORMATS, type Input } from "../push/input.ts";
 import { createLineFile, openLineFile } from "../push/line-file.ts";
+import { createClock } from "../push/push-clock.ts";
 import { identifyPush } from "../push/push-identity.ts";
 import { defaultStatePath, openPushState, type PushState } from "../push/push-state.ts";
 import { describeTally, tallyToJson } from "../push/push-summary.ts";
@@ -69,7 +70,7 @@ export const command = defineCommand({
       .option("now", {
         group: SOURCE,
         type: "boolean",
-        describe: "Give records without any time the time of this push as updated_at",
+        describe: "Give records without any time that at which they are read as updated_at",
       })
       .option("delimiter", {
         group: CSV,
@@ -307,7 +308,7 @@ function readDefaults(args: {
     texts: Object.fromEntries(
       Object.entries(texts).filter((pair): pair is [string, string] => pair[1] !== undefined),
     ),
-    ...(args.now && { updatedAt: new Date().toISOString() }),
+    ...(args.now && { updatedAt: createClock() }),
   };
 }
 

@@ -64,7 +64,7 @@ describe("encodeRecord", () => {
   });
 
   it("fills in what is missing or empty, and only that", () => {
-    const defaults = { texts: { source_id: "d", lang: "en" }, updatedAt: "2026-02-02T00:00:00Z" };
+    const defaults = { texts: { source_id: "d", lang: "en" }, updatedAt: () => "2026-02-02T00:00:00Z" };
     const filled = decode({ source_type: "note", source_id: "", data: "x" }, defaults);
     expect(filled).toMatchObject({ sourceId: "d", lang: "en", updatedAt: { seconds: 1769990400n } });
     const { updatedAt, createdAt } = decode(

@@ -12,8 +12,8 @@ import type { Rejection } from "./source-record.ts";
 export interface RecordDefaults {
   /** Values of text fields by their protobuf names. */
   texts: Readonly<Record<string, string>>;
-  /** The updated_at of records without any time, in RFC 3339. */
-  updatedAt?: string;
+  /** The updated_at of a record without any time, in RFC 3339. */
+  updatedAt?: () => string;
   /** Takes records without source or time, and gives them no uuid. */
   isIncomplete?: boolean;
 }
@@ -59,7 +59,7 @@ function byName(json: JsonValue): JsonObject {
 
 function fill(record: JsonObject, defaults: RecordDefaults): void {
   for (const name of Object.keys(defaults.texts)) record[name] ??= defaults.texts[name]!;
-  if (defaults.updatedAt !== undefined && !hasTime(record)) record.updated_at = defaults.updatedAt;
+  if (defaults.updatedAt !== undefined && !hasTime(record)) record.updated_at = defaults.updatedAt();
 }
 
 /** What the gateway would say too, with a remedy that is at hand here. */

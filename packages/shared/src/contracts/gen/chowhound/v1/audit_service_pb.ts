@@ -290,7 +290,7 @@ export type AuditBalance = Message<"chowhound.v1.AuditBalance"> & {
   stale: bigint;
 
   /**
-   * Dropped by dedup: committed before.
+   * Dropped by the gateway or dedup: committed before.
    *
    * @generated from field: int64 duplicate = 7;
    */
@@ -779,14 +779,14 @@ export const AuditFindingKind = {
   NUMBER_MISSING: 1,
 
   /**
-   * Two batches were booked under one number: the stream was rewound.
+   * RAW gave a number out more than once: the stream was rewound.
    *
    * @generated from enum value: AUDIT_FINDING_KIND_NUMBER_REUSED = 2;
    */
   NUMBER_REUSED: 2,
 
   /**
-   * Numbers are booked that RAW has not given out: the stream was rewound.
+   * RAW is behind numbers that are booked, or known to have been given out: the stream was rewound.
    *
    * @generated from enum value: AUDIT_FINDING_KIND_NUMBER_AHEAD = 3;
    */

@@ -762,7 +762,7 @@ export const RecordState = {
   STALE: 4,
 
   /**
-   * Dropped by dedup: committed before.
+   * Dropped by the gateway or dedup: committed before.
    *
    * @generated from enum value: RECORD_STATE_DUPLICATE = 5;
    */

@@ -155,7 +155,7 @@ export type TappedRecord = Message<"chowhound.v1.TappedRecord"> & {
   uuid: string;
 
   /**
-   * What the stage did: at the gateway "accepted" or "rejected", at the enricher "enriched" or "dead_lettered", at dedup
+   * What the stage did: at the gateway "accepted", "duplicate" or "rejected", at the enricher "enriched" or "dead_lettered", at dedup
    * "passed" or "duplicate", at the store the verdict.
    *
    * @generated from field: string outcome = 7;
