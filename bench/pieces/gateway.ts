@@ -119,6 +119,7 @@ function createIngest(): (request: Buffer) => Promise<Buffer> {
     serve: createServe({ authenticate: () => TENANT, meter, log: createLogger("gateway", "error") }),
     assertOpen: () => {},
     inFlight: new InFlightBytes(Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER),
+    arriving: new InFlightBytes(Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER),
     look: () => undefined,
     submit: (origin, records) => batcher.submit(origin, records),
     maxRecordBytes: () => LIMITS.recordBytes,

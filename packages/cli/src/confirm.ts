@@ -11,8 +11,14 @@ export async function confirm(cli: Cli, question: string): Promise<boolean> {
   if (!canAsk(cli)) return true;
   const { stdin, signal } = cli;
   const terminal = createInterface({ input: stdin, output: process.stderr });
+  // While it asks, the terminal makes no signal of Ctrl-C.
+  terminal.on("SIGINT", () => process.kill(process.pid, "SIGINT"));
   try {
     return /^y(es)?$/i.test((await terminal.question(`${question} [y/N] `, { signal })).trim());
+  } catch (error) {
+    if (signal.aborted) throw error;
+    // Ctrl-D: nothing is said.
+    return false;
   } finally {
     terminal.close();
   }

@@ -15,9 +15,11 @@ const SAME_SIGNAL_MS = 200;
 
 const { argv, env, stdin, stdout, stderr } = process;
 
+/** Aborted: the command is to end. */
+const abort = new AbortController();
+
 /** Ctrl-C and SIGTERM end the command, which may still print what it has; a second time ends the process. */
 function catchSignals(): { signal: AbortSignal; caught: () => ExitCode | undefined } {
-  const abort = new AbortController();
   let caught: ExitCode | undefined;
   let caughtMs = 0;
   const on = (name: NodeJS.Signals, code: ExitCode) =>
@@ -47,7 +49,7 @@ async function run(): Promise<ExitCode> {
     const exitCode = await parsed.command.run(parsed.args, cli);
     return caught() ?? exitCode ?? EXIT.ok;
   } catch (error) {
-    const interrupted = caught();
+    const interrupted = caught() ?? (stdout.errored === null ? undefined : EXIT.ok);
     if (interrupted !== undefined) return interrupted;
     throw error;
   }
@@ -85,11 +87,12 @@ function wantsJson(words: readonly string[]): boolean {
   return words.slice(0, end === -1 ? undefined : end).includes("--json");
 }
 
-// `chow … | head`: nobody reads any more, so there is nothing left to do.
+// `chow … | head`: nobody reads any more. The command finishes what it must, such as where a push is to go on.
 for (const stream of [stdout, stderr])
-  stream.on("error", (error: NodeJS.ErrnoException) =>
-    process.exit(error.code === "EPIPE" ? EXIT.ok : EXIT.failed),
-  );
+  stream.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code !== "EPIPE") process.exit(EXIT.failed);
+    abort.abort();
+  });
 
 const exitCode = await run().catch(explain);
 await new Promise((resolve) => stdout.write("", resolve));

@@ -11,7 +11,7 @@ const UNIT_MS: Record<string, number> = { s: 1000, m: 60_000, h: 3_600_000, d: 8
  */
 export function parseTime(text: string, option: string, now = new Date()): Date {
   const agoMs = parseSpan(text);
-  if (agoMs !== undefined) return new Date(now.getTime() - agoMs);
+  if (agoMs !== undefined && agoMs <= now.getTime()) return new Date(now.getTime() - agoMs);
   const isTime = /^\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:Z|[+-]\d\d:\d\d))?$/i.test(text);
   const time = new Date(text.replace(" ", "T"));
   const isDay = !Number.isNaN(time.getTime()) && daysAgree(text, time);

@@ -2,6 +2,7 @@ import { absorbNotice } from "@chowhound/shared/evidence/commit-notices";
 import { createConfirmation } from "@chowhound/shared/evidence/confirm-generation";
 import type { Service, ServiceRuntime } from "@chowhound/shared/service/run-service";
 import { BundlePublisher } from "@chowhound/shared/stream/bundle-publisher";
+import { listen } from "@chowhound/shared/stream/listen";
 import { connectNats } from "@chowhound/shared/stream/nats-connection";
 import { StageConsumer } from "@chowhound/shared/stream/stage-consumer";
 import { awaitStream, maxMessageBytes, natsNames } from "@chowhound/shared/stream/topology";
@@ -9,6 +10,8 @@ import { jetstream } from "@nats-io/jetstream";
 import type { DedupConfig } from "./config.ts";
 import { createDeliveryHandler } from "./dedup-delivery.ts";
 import { keepEvidence } from "./keep-evidence.ts";
+
+const GIVE_BACK_MS = 1_000;
 
 /** ENRICHED → UNIQUE, without the records that the store has reported committed. */
 export function createDedup(config: DedupConfig, runtime: ServiceRuntime): Service {
@@ -65,9 +68,9 @@ export function createDedup(config: DedupConfig, runtime: ServiceRuntime): Servi
         else log.debug({ outcome }, "asked the store");
       },
     });
-    nc.subscribe(names.commitNotices, {
-      callback: (error, message) => {
-        if (error !== null) return;
+    listen(nc, names.commitNotices, {
+      log,
+      onMessage: (message) => {
         const outcome = absorbNotice(message.data, evidence);
         meter.count("chowhound.dedup.notices", 1, { "chowhound.outcome": outcome });
         showIndex();
@@ -108,7 +111,12 @@ export function createDedup(config: DedupConfig, runtime: ServiceRuntime): Servi
       log,
       meter,
       dependency: streamStatus,
-      onDelivery: (delivery) => void handle(delivery),
+      onDelivery: (delivery) => {
+        handle(delivery).catch((error: Error) => {
+          log.error({ err: error, ...delivery.trace?.logFields }, "a batch could not be handled: given back");
+          delivery.giveBack(GIVE_BACK_MS);
+        });
+      },
     });
     consumer = stage;
     if (isPaused) stage.pause();
@@ -130,7 +138,10 @@ export function createDedup(config: DedupConfig, runtime: ServiceRuntime): Servi
       consumer?.resume();
     },
     async drain() {
+      // Ends its wait for the stream, too.
+      const consumed = consumer?.drain();
       await starting?.catch(() => {});
+      await consumed;
       for (const close of opened.reverse()) await close();
     },
     lag: async () => (await consumer?.lag()) ?? [],

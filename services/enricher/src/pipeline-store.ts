@@ -145,6 +145,7 @@ export class PipelineStore {
   async #follow(nc: NatsConnection): Promise<void> {
     const { signal, log, dependency } = this.#options;
     for (let failures = 0; !signal.aborted && !nc.isClosed(); ) {
+      let looking: NodeJS.Timeout | undefined;
       try {
         const bucket = this.#bucket ?? (await this.#open(nc));
         // Watched before it is loaded, so that no change falls in between.
@@ -154,6 +155,8 @@ export class PipelineStore {
         this.#loading = this.#load(bucket);
         await this.#loading;
         failures = 0;
+        // A watch doesn't notice that its bucket has been made anew.
+        looking = setInterval(() => void bucket.list().catch(() => changes.stop()), LOOK_MS);
         for await (const change of changes) this.#take(change);
       } catch (error) {
         const why = (error as Error).message;
@@ -163,6 +166,7 @@ export class PipelineStore {
         log.warn({ why, retryInMs }, "loading the pipelines failed");
         await pause(retryInMs, signal);
       } finally {
+        clearInterval(looking);
         this.#stopChanges();
       }
     }
@@ -249,6 +253,7 @@ interface Bucket {
   readonly list: () => Promise<{ keys: string[]; lastRevision: bigint }>;
 }
 
+const LOOK_MS = 30_000;
 const LOST_RACE_CODES: ReadonlySet<number> = new Set([
   JetStreamApiCodes.StreamWrongLastSequence,
   JetStreamApiCodes.StreamWrongLastSequenceUnknown,

@@ -22,7 +22,13 @@ import { prepareService, type RunningService } from "@chowhound/shared/testing/s
 import { freshPrefix } from "@chowhound/shared/testing/test-servers";
 import { type Client, Code, ConnectError, createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
-import { type JetStreamManager, jetstream, jetstreamManager, RetentionPolicy } from "@nats-io/jetstream";
+import {
+  AckPolicy,
+  type JetStreamManager,
+  jetstream,
+  jetstreamManager,
+  RetentionPolicy,
+} from "@nats-io/jetstream";
 import { Kvm } from "@nats-io/kv";
 import { connect, type NatsConnection } from "@nats-io/transport-node";
 import { afterEach, beforeEach, describe, expect, inject, test, vi } from "vitest";
@@ -135,6 +141,16 @@ async function untilRawIsEmpty(): Promise<void> {
 
 const batchIds = (batches: RecordBatch[]) =>
   batches.map(({ batchId }) => Buffer.from(batchId).toString("hex"));
+
+test("drains at once while it waits for its stream", async () => {
+  // Somebody else works it off: a work queue has one consumer.
+  await jsm.consumers.add(names.stream("raw"), { durable_name: "other", ack_policy: AckPolicy.Explicit });
+  const enricher = await openEnricher();
+  await vi.waitFor(() => expect(enricher.status.waitingFor.join()).toContain("consumer"), WAIT);
+  const startedMs = performance.now();
+  await enricher.drain();
+  expect(performance.now() - startedMs).toBeLessThan(5_000);
+});
 
 test("passes one message on for each, with its number in RAW, and counts what passes", async () => {
   await startEnricher();

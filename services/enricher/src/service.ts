@@ -119,7 +119,10 @@ export function createEnricher(config: EnricherConfig, runtime: ServiceRuntime):
       pauseOrResume();
     },
     async drain() {
+      // Ends its wait for the stream, too.
+      const consumed = consumer?.drain();
       await starting?.catch(() => {});
+      await consumed;
       for (const close of opened.reverse()) await close();
     },
     lag: async () => (await consumer?.lag()) ?? [],

@@ -10,7 +10,9 @@ export function findInvalidChange(changes: RecordChanges): string | undefined {
   const { dataId, data, metadata, metadataType, lang, attributes } = changes;
   return (
     (dataId === undefined ? undefined : checkName("data_id", dataId, LIMITS.dataIdBytes)) ??
-    (data === undefined ? undefined : checkText("data", data)) ??
+    (data === undefined
+      ? undefined
+      : (checkSize("data", data, LIMITS.recordBytes) ?? checkText("data", data))) ??
     (metadataType === undefined
       ? undefined
       : checkName("metadata_type", metadataType, LIMITS.metadataTypeBytes)) ??

@@ -25,6 +25,8 @@ export interface AcceptDependencies {
   /** Throws CallError while the gateway takes no calls. */
   assertOpen(): void;
   inFlight: InFlightBytes;
+  /** Of messages that are being read. */
+  arriving: InFlightBytes;
   /** As `Recall.look`; undefined where nothing is remembered. */
   look(tenantId: string, records: readonly IngestRecord[]): RecalledCall | Promise<RecalledCall> | undefined;
   /** As `Batcher.submit`. */
@@ -41,6 +43,8 @@ export interface AcceptDependencies {
 }
 
 const IN_FLIGHT_RETRY_MS = 250;
+/** For others to have arrived: most take a moment. */
+const ARRIVAL_WAIT_MS = 5_000;
 /** What holds a record until it is acknowledged, beside its bytes: roughly. */
 const RECORD_OVERHEAD_BYTES = 512;
 
@@ -64,15 +68,10 @@ async function acceptFrom(
 ): Promise<CallReceipt> {
   const { assertOpen, inFlight, look } = dependencies;
   assertOpen();
-  const records = await call.records();
+  const records = await read(tenantId, call, dependencies);
   const bytes = measure(records);
-  if (!(await inFlight.take(tenantId, bytes, call.waitForRoomMs))) {
-    throw new CallError(
-      "too_much_in_flight",
-      "too much is waiting to be acknowledged; try again in a moment, with fewer calls at a time",
-      { retryDelayMs: IN_FLIGHT_RETRY_MS },
-    );
-  }
+  if (!(await inFlight.take(tenantId, bytes, call.waitForRoomMs)))
+    throw tooMuch("too much is waiting to be acknowledged");
   try {
     call.onTaken?.();
     const looked = look(tenantId, records);
@@ -83,6 +82,29 @@ async function acceptFrom(
   } finally {
     inFlight.release(tenantId, bytes);
   }
+}
+
+/** Reads the records of a call, once there is room for as much as may come. */
+async function read(
+  tenantId: string,
+  call: IngestCall,
+  { arriving }: AcceptDependencies,
+): Promise<readonly IngestRecord[]> {
+  const { arrivingBytes } = call;
+  if (arrivingBytes === undefined) return await call.records();
+  const bytes = Math.min(arrivingBytes, arriving.tenantLimit);
+  if (!(await arriving.take(tenantId, bytes, ARRIVAL_WAIT_MS)))
+    throw tooMuch("too many large messages are arriving");
+  try {
+    return await call.records();
+  } finally {
+    arriving.release(tenantId, bytes);
+  }
+}
+
+function tooMuch(what: string): CallError {
+  const message = `${what}; try again in a moment, with fewer calls at a time`;
+  return new CallError("too_much_in_flight", message, { retryDelayMs: IN_FLIGHT_RETRY_MS });
 }
 
 /** What a call counts in flight: its records' bytes and what holds them. Throws CallError where the call is beyond its limits. */

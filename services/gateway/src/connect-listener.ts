@@ -1,9 +1,10 @@
-import type { RequestListener } from "node:http";
+import type { IncomingHttpHeaders, RequestListener } from "node:http";
 import { type DescMessage, fromBinary, type JsonValue, type Message } from "@bufbuild/protobuf";
 import { IngestionService, type Receipt } from "@chowhound/shared/contracts/chowhound/v1/ingestion_service";
 import { CallError } from "@chowhound/shared/errors/call-error";
 import { LIMITS } from "@chowhound/shared/record/limits";
 import { errorDetails } from "@chowhound/shared/rpc/error-details";
+import { keepByteOrderMarks } from "@chowhound/shared/runtime/keep-byte-order-marks";
 import type { Logger } from "@chowhound/shared/runtime/logger";
 import { rpcMethod } from "@chowhound/shared/telemetry/server-span";
 import {
@@ -21,7 +22,6 @@ import type { DoorService } from "./door-service.ts";
 import { COMPRESSIONS, readMessage } from "./http-body.ts";
 import type { Accept, CallHead, IngestRecord } from "./ingestor.ts";
 import { readJsonMessage, readJsonRequest } from "./json-request.ts";
-import { keepByteOrderMarks } from "./keep-byte-order-marks.ts";
 
 /** Room above the limit of a call for what is not a record. */
 const SLACK_BYTES = 1024 ** 2;
@@ -37,10 +37,21 @@ const RPC = rpcMethod("connectrpc", INGEST);
 /** Where the method is, as a path. */
 export const INGEST_PATH = `/${IngestionService.typeName}/${INGEST.name}`;
 
-/** Reads the message of a call from its body, at most so many bytes as it takes in binary and in JSON. */
-type ReadBody = (maxBytes: number, maxJsonBytes: number) => Promise<{ message: Uint8Array; isJson: boolean }>;
+/** The body of a call, to be read. */
+interface Body {
+  isJson: boolean;
+  /** What it says of itself; undefined where it doesn't, or may become larger. */
+  bytes: number | undefined;
+  /** Reads the message. */
+  read(maxBytes: number): Promise<Uint8Array>;
+}
 
-const BODY = createContextKey<ReadBody>(() => Promise.reject(new Error("a call without a body")));
+const NO_BODY: Body = {
+  isJson: false,
+  bytes: 0,
+  read: () => Promise.reject(new Error("a call without a body")),
+};
+const BODY = createContextKey<Body>(NO_BODY);
 
 /**
  * Answers calls of Ingest, and of the methods of `services`, by Connect, with plain JSON, and by gRPC-Web: one listener for
@@ -76,10 +87,11 @@ function listen(handler: UniversalHandler, log: Logger): RequestListener {
     const contentType = nodeRequest.headers["content-type"] ?? "";
     const isJson = /[/+]json\b/i.test(contentType);
     const isEnveloped = /^application\/grpc-web/i.test(contentType);
-    const values = createContextValues().set(BODY, async (maxBytes, maxJsonBytes) => ({
-      message: await readMessage(nodeRequest, isEnveloped, isJson ? maxJsonBytes : maxBytes),
+    const values = createContextValues().set(BODY, {
       isJson,
-    }));
+      bytes: sizeOf(nodeRequest.headers),
+      read: (maxBytes) => readMessage(nodeRequest, isEnveloped, maxBytes),
+    });
     const request = universalRequestFromNodeRequest(nodeRequest, response, undefined, values);
     request.header.delete("content-length");
     const body = emptyMessage(isJson, isEnveloped);
@@ -96,17 +108,27 @@ function emptyMessage(isJson: boolean, isEnveloped: boolean): AsyncIterable<Uint
 }
 
 async function ingest(accept: Accept, { requestHeader, values }: HandlerContext): Promise<Receipt> {
-  const records = () => readRecords(values.get(BODY));
-  return toReceipt(await accept({ ...callHead(requestHeader), rpc: RPC, records }).catch(raise));
+  const body = values.get(BODY);
+  const maxBytes = body.isJson ? MAX_JSON_BYTES : MAX_BYTES;
+  const records = async (): Promise<readonly IngestRecord[]> => {
+    const message = await body.read(maxBytes);
+    return body.isJson ? readJsonRequest(message) : readBinaryRequest(message).records;
+  };
+  const arrivingBytes = Math.min(body.bytes ?? maxBytes, maxBytes);
+  return toReceipt(
+    await accept({ ...callHead(requestHeader), rpc: RPC, records, arrivingBytes }).catch(raise),
+  );
 }
 
-async function readRecords(readBody: ReadBody): Promise<readonly IngestRecord[]> {
-  const { message, isJson } = await readBody(MAX_BYTES, MAX_JSON_BYTES);
-  return isJson ? readJsonRequest(message) : readBinaryRequest(message).records;
+/** Of a body that isn't compressed. */
+function sizeOf(headers: IncomingHttpHeaders): number | undefined {
+  const isCompressed = (headers["content-encoding"] ?? headers["grpc-encoding"] ?? "identity") !== "identity";
+  const bytes = Number(headers["content-length"] ?? Number.NaN);
+  return isCompressed || !Number.isSafeInteger(bytes) ? undefined : bytes;
 }
 
-async function readMessageOf(schema: DescMessage, readBody: ReadBody): Promise<Message> {
-  const { message, isJson } = await readBody(MAX_QUESTION_BYTES, MAX_QUESTION_BYTES);
+async function readMessageOf(schema: DescMessage, { isJson, read }: Body): Promise<Message> {
+  const message = await read(MAX_QUESTION_BYTES);
   return isJson ? readJsonMessage(schema, message) : readBinaryMessage(schema, message);
 }
 

@@ -20,6 +20,11 @@ export class InFlightBytes {
     this.#tenantLimit = tenantLimit;
   }
 
+  /** What a tenant may take at most. */
+  get tenantLimit(): number {
+    return this.#tenantLimit;
+  }
+
   get total(): number {
     return this.#total;
   }

@@ -23,6 +23,8 @@ export interface IngestCall extends CallHead {
    * key. May reject with CallError malformed_request or call_too_large.
    */
   records(): readonly IngestRecord[] | Promise<readonly IngestRecord[]>;
+  /** How large the message may be, for a door that has yet to read it: memory is taken for so much until it is read. */
+  arrivingBytes?: number;
   /** For streams: wait so long for room in flight before the call is refused. By default it is refused at once. */
   waitForRoomMs?: number;
   /** For streams: called once the records count as in flight; a stream reads on from here. */

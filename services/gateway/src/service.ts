@@ -48,6 +48,7 @@ export function createGateway(
   });
   const receiptDurability = (): DurabilityLevel => weaker(acceptWatch.report.level, commitWatch.level);
   const inFlight = new InFlightBytes(config.inFlightBytes, config.tenantInFlightBytes);
+  const arriving = new InFlightBytes(config.inFlightBytes, config.tenantInFlightBytes);
   let batchesInFlight = 0;
   /** Once NATS is there, unless it is off. */
   let recall: Recall | undefined;
@@ -97,6 +98,7 @@ export function createGateway(
     serve,
     assertOpen,
     inFlight,
+    arriving,
     look: (tenantId, records) => recall?.look(tenantId, records),
     submit: (origin, records, fingerprints) => batcher.submit(origin, records, fingerprints),
     maxRecordBytes: () => recordBytesLimit(raw.maxPayloadBytes),
@@ -149,7 +151,7 @@ export function createGateway(
         log.info({ door: ingestor.name, address }, "listening");
       }
       const nc = await raw.start();
-      if (config.recallRecords > 0) recall = openRecall(nc, names, config.recallRecords, meter);
+      if (config.recallRecords > 0) recall = openRecall(nc, names, config.recallRecords, { meter, log });
       void commitWatch.run();
       await acceptWatch.start(nc);
     },

@@ -7,8 +7,9 @@ import { DurabilityLevel } from "@chowhound/shared/contracts/chowhound/v1/ingest
 import { pause } from "@chowhound/shared/runtime/backoff";
 import { createDurabilityLog } from "@chowhound/shared/runtime/durability-log";
 import type { Logger } from "@chowhound/shared/runtime/logger";
+import { type Listening, listen } from "@chowhound/shared/stream/listen";
 import type { NatsNames } from "@chowhound/shared/stream/topology";
-import type { NatsConnection, Subscription } from "@nats-io/transport-node";
+import type { NatsConnection } from "@nats-io/transport-node";
 import type { IngestionSink } from "./ingestion-writer.ts";
 
 /** Replicas of the store share the questions. */
@@ -32,11 +33,12 @@ export function answerCommitDurability(
   nc: NatsConnection,
   names: NatsNames,
   sink: IngestionSink,
-): Subscription {
-  return nc.subscribe(names.durability, {
+  log: Logger,
+): Listening {
+  return listen(nc, names.durability, {
     queue: QUEUE,
-    callback: (error, message) => {
-      if (error !== null) return;
+    log,
+    onMessage: (message) => {
       void readCommitDurability(sink).then((report) =>
         message.respond(toBinary(CommitDurabilitySchema, report)),
       );

@@ -5,8 +5,9 @@ import {
   ConfirmResponseSchema,
 } from "@chowhound/shared/contracts/chowhound/internal/v1/commit_notice";
 import type { Logger } from "@chowhound/shared/runtime/logger";
+import { type Listening, listen } from "@chowhound/shared/stream/listen";
 import type { NatsNames } from "@chowhound/shared/stream/topology";
-import type { Msg, NatsConnection, Subscription } from "@nats-io/transport-node";
+import type { Msg, NatsConnection } from "@nats-io/transport-node";
 import type { IngestionSink, ReportedBatch } from "./ingestion-writer.ts";
 
 /** Replicas of the store share the questions. */
@@ -21,16 +22,16 @@ export function answerConfirmations(
   names: NatsNames,
   sink: IngestionSink,
   log: Logger,
-): Subscription {
+): Listening {
   const answer = async (message: Msg): Promise<void> => {
     const confirmed = await sink.confirm(reportedBatches(fromBinary(ConfirmRequestSchema, message.data)));
     const response = create(ConfirmResponseSchema, { ...confirmed, byGeneration: true });
     message.respond(toBinary(ConfirmResponseSchema, response));
   };
-  return nc.subscribe(names.confirm, {
+  return listen(nc, names.confirm, {
     queue: QUEUE,
-    callback: (error, message) => {
-      if (error !== null) return;
+    log,
+    onMessage: (message) => {
       answer(message).catch((cause: Error) =>
         log.debug({ why: cause.message }, "no answer to a confirmation"),
       );

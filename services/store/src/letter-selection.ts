@@ -29,6 +29,8 @@ export function readFilter(filter: DeadLetterFilter | undefined): LetterFilter {
   if (filter === undefined) return {};
   const { tenantId, sourceType, sourceId, stage, reason, since, before } = filter;
   const texts = Object.entries({ tenantId, sourceType, sourceId, stage, reason });
+  for (const [name, text] of texts)
+    if (text.includes("\0")) throw invalid(`filter.${name}`, "it holds the character U+0000; leave that out");
   return {
     ...Object.fromEntries(texts.filter(([, text]) => text !== "")),
     ...(since !== undefined && { since: readTime(since, "filter.since") }),

@@ -1,6 +1,5 @@
-import { CallError } from "@chowhound/shared/errors/call-error";
 import type { Logger } from "@chowhound/shared/runtime/logger";
-import { Client, DatabaseError } from "pg";
+import { Client } from "pg";
 import { compactInvoices } from "./compact-invoices.ts";
 import { highestGiven, noteGiven, noteRewind } from "./given-numbers.ts";
 import type {
@@ -14,7 +13,7 @@ import type {
 } from "./ledger.ts";
 import { CHECKS, type CheckContext, countSources, type EpochBounds } from "./ledger-checks.ts";
 import { connectionOptions, endClient, serverOptions } from "./postgres-connection.ts";
-import { isAway } from "./sql-errors.ts";
+import { explainForOperator } from "./sql-errors.ts";
 import { VERDICTS } from "./verdict.ts";
 import { readWriteOffs, writeOffNumbers } from "./write-offs.ts";
 
@@ -77,7 +76,7 @@ export class PostgresLedger implements Ledger {
         writeOffs: await readWriteOffs(client),
       };
     } catch (error) {
-      throw explain(error);
+      throw explainForOperator(error);
     } finally {
       signal.removeEventListener("abort", giveUp);
       await endClient(client);
@@ -116,6 +115,7 @@ export class PostgresLedger implements Ledger {
       ...options,
       application_name: "chowhound-store-ledger",
       statement_timeout: statementTimeoutMs,
+      ...(statementTimeoutMs > 0 && { query_timeout: statementTimeoutMs + 5_000 }),
       options: `${options.options} ${serverOptions({ client_connection_check_interval: CHECK_CLIENT_MS })}`,
     });
     // A lost connection fails the query that is under way.
@@ -129,17 +129,11 @@ export class PostgresLedger implements Ledger {
       await client.connect();
       return await ask(client);
     } catch (error) {
-      throw explain(error);
+      throw explainForOperator(error);
     } finally {
       await endClient(client);
     }
   }
-}
-
-function explain(error: unknown): unknown {
-  if (error instanceof CallError || (error instanceof DatabaseError && !isAway(error))) return error;
-  const why = `PostgreSQL does not answer: ${(error as Error).message}; try again in a moment`;
-  return new CallError("not_ready", why, { cause: error });
 }
 
 /**

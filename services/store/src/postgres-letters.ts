@@ -1,5 +1,4 @@
-import { CallError } from "@chowhound/shared/errors/call-error";
-import { Client, DatabaseError } from "pg";
+import { Client } from "pg";
 import type {
   DeadLetterArchive,
   Letter,
@@ -14,7 +13,7 @@ import { columnsOf, lockLetters, timeOf } from "./letter-rows.ts";
 import type { LetterFilter } from "./letter-selection.ts";
 import { connectionOptions, endClient } from "./postgres-connection.ts";
 import { bookTotals, SourceTotals } from "./source-totals.ts";
-import { isAway } from "./sql-errors.ts";
+import { explainForOperator } from "./sql-errors.ts";
 
 const MAX_GROUPS = 1_000;
 /** Discards are booked on a lane of their own: they don't wait for writers, nor these for them. */
@@ -168,9 +167,7 @@ export class PostgresLetters implements DeadLetterArchive {
       await client.connect();
       return await ask(client);
     } catch (error) {
-      if (error instanceof DatabaseError && !isAway(error)) throw error;
-      const why = `PostgreSQL does not answer: ${(error as Error).message}; try again in a moment`;
-      throw new CallError("not_ready", why, { cause: error });
+      throw explainForOperator(error);
     } finally {
       // Ends a transaction that was begun and not committed, too.
       await endClient(client);

@@ -83,13 +83,27 @@ export class PostgresWriter implements IngestionWriter {
       await client.connect();
       if (this.#session !== undefined) await terminateSession(client, this.#session);
       this.#session = await readSession(client);
-      await this.#holders.watch(this.#session, () => migrate(client, log));
+      await this.#migrate();
       await client.query(PREPARE_CONNECTION);
     } catch (error) {
       await this.close();
       throw error;
     }
     this.#rows = new RowWriter(client);
+  }
+
+  /** On a connection of its own, without a limit of time: an index over many rows takes as long as it takes. */
+  async #migrate(): Promise<void> {
+    const { url, log } = this.#options;
+    const client = new Client({ ...connectionOptions(url), application_name: WRITER_NAME });
+    // A lost connection fails the statement that is under way.
+    client.on("error", () => {});
+    try {
+      await client.connect();
+      await this.#holders.watch(await readSession(client), () => migrate(client, log));
+    } finally {
+      await endClient(client);
+    }
   }
 
   async write(batches: readonly RecordBatch[]): Promise<WriteResult> {

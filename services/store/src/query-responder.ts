@@ -7,6 +7,7 @@ import {
 } from "@chowhound/shared/contracts/chowhound/internal/v1/query";
 import { CallError } from "@chowhound/shared/errors/call-error";
 import type { Logger } from "@chowhound/shared/runtime/logger";
+import { listen } from "@chowhound/shared/stream/listen";
 import { maxMessageBytes, type NatsNames } from "@chowhound/shared/stream/topology";
 import type { Msg, NatsConnection } from "@nats-io/transport-node";
 import { locateRecords } from "./locate-records.ts";
@@ -63,10 +64,10 @@ export function answerQueries(
       );
     message.respond(toBinary(QueryAnswerSchema, create(QueryAnswerSchema, { answer: response })));
   };
-  const subscription = nc.subscribe(names.query, {
+  const listening = listen(nc, names.query, {
     queue: QUEUE,
-    callback: (error, message) => {
-      if (error !== null) return;
+    log,
+    onMessage: (message) => {
       const answered = answer(message)
         .catch((cause: Error) => log.warn({ why: cause.message }, "no answer to a query"))
         .finally(() => answering.delete(answered));
@@ -75,7 +76,7 @@ export function answerQueries(
   });
   return {
     stop: async () => {
-      await subscription.drain().catch(() => {});
+      await listening.stop();
       await Promise.all(answering);
     },
   };

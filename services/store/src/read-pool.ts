@@ -1,7 +1,9 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { CallError } from "@chowhound/shared/errors/call-error";
 import type { Logger } from "@chowhound/shared/runtime/logger";
 import { DatabaseError, Pool, type PoolClient, type QueryResultRow } from "pg";
 import { connectionOptions } from "./postgres-connection.ts";
+import { isTooSlow } from "./sql-errors.ts";
 
 export interface ReadPoolOptions {
   /** postgres://user:password@host:port/database */
@@ -22,7 +24,7 @@ export type Run = <Row extends QueryResultRow>(sql: Sql) => Promise<Row[]>;
 const CONNECT_TIMEOUT_MS = 2_000;
 const STATEMENT_TIMEOUT_MS = 5_000;
 const IDLE_MS = 30_000;
-const QUERY_CANCELED = "57014";
+const END_MS = 1_000;
 
 /** Connections to PostgreSQL for questions of bounded time. */
 export class ReadPool {
@@ -43,6 +45,8 @@ export class ReadPool {
     });
     // It shows at the next question.
     this.#pool.on("error", ignore);
+    // One that is lost while it is used fails the statement that is under way.
+    this.#pool.on("connect", (client) => client.on("error", ignore));
   }
 
   /**
@@ -56,8 +60,6 @@ export class ReadPool {
     const client = await this.#pool.connect().catch((cause) => {
       throw this.#unavailable(cause);
     });
-    // The pool looks after connections that nobody uses. One that is lost meanwhile fails the statement that is under way.
-    client.on("error", ignore);
     let isSound = false;
     try {
       const timeout =
@@ -71,7 +73,6 @@ export class ReadPool {
       throw error;
     } finally {
       const isClean = isSound && (await client.query("rollback").then(isDone, () => false));
-      client.off("error", ignore);
       client.release(!isClean);
     }
   }
@@ -83,14 +84,15 @@ export class ReadPool {
   }
 
   async close(): Promise<void> {
-    await this.#pool.end();
+    // It waits until the server has closed each of them, which one that hangs never does.
+    await Promise.race([this.#pool.end(), sleep(END_MS, undefined, { ref: false })]);
   }
 
   async #run<Row extends QueryResultRow>(client: PoolClient, { text, values }: Sql): Promise<Row[]> {
     try {
       return (await client.query<Row>(text, values)).rows;
     } catch (cause) {
-      if (cause instanceof DatabaseError && cause.code === QUERY_CANCELED) {
+      if (cause instanceof DatabaseError && isTooSlow(cause)) {
         const message = `the database found no answer within ${STATEMENT_TIMEOUT_MS / 1000} seconds; ask for less: set source_type and source_id, or put stored_since and stored_before closer together`;
         throw new CallError("query_too_slow", message, { cause });
       }

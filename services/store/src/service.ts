@@ -6,10 +6,11 @@ import { DEPENDENCY_BACKOFF, retryUntil } from "@chowhound/shared/runtime/backof
 import type { ConfigOf } from "@chowhound/shared/runtime/config";
 import type { Service, ServiceRuntime } from "@chowhound/shared/service/run-service";
 import type { Delivery } from "@chowhound/shared/stream/delivery";
+import type { Listening } from "@chowhound/shared/stream/listen";
 import { connectNats } from "@chowhound/shared/stream/nats-connection";
 import { StageConsumer } from "@chowhound/shared/stream/stage-consumer";
 import { natsNames } from "@chowhound/shared/stream/topology";
-import type { NatsConnection, Subscription } from "@nats-io/transport-node";
+import type { NatsConnection } from "@nats-io/transport-node";
 import { createAuditor } from "./audit.ts";
 import { createAuditService } from "./audit-service.ts";
 import { BatchGrouper } from "./batch-grouper.ts";
@@ -57,7 +58,7 @@ export function createStore(
   const writers = Array.from({ length: config.writers }, (_, lane) => sink.createWriter(lane));
   let nc: NatsConnection | undefined;
   let consumer: StageConsumer | undefined;
-  let confirmations: Subscription | undefined;
+  let confirmations: Listening | undefined;
   let queries: QueryResponder | undefined;
   let isPaused = false;
 
@@ -74,13 +75,12 @@ export function createStore(
     meter,
     health: sinkHealth,
     onCommitted: (result, batches) => {
-      if (tap.isOpen) showVerdicts(tap, result, batches);
-      if (nc === undefined) return;
       try {
-        sendCommitNotice(nc, names, result, batches);
+        if (nc !== undefined) sendCommitNotice(nc, names, result, batches);
+        if (tap.isOpen) showVerdicts(tap, result, batches);
       } catch (error) {
         // It is committed all the same.
-        log.warn({ why: (error as Error).message }, "could not tell dedup and the gateways of a commit");
+        log.warn({ why: (error as Error).message }, "could not tell of a commit");
       }
     },
   });
@@ -164,7 +164,7 @@ export function createStore(
       [nc] = await Promise.all([connecting, openWriters()]);
       confirmations = answerConfirmations(nc, names, sink, log);
       if (sink.reader !== undefined) queries = answerQueries(nc, names, sink.reader, log);
-      answerCommitDurability(nc, names, sink);
+      answerCommitDurability(nc, names, sink, log);
       void watchCommitDurability(sink, { log, signal });
       void probeSink(sink, sinkHealth, { log, signal });
       if (sink.ledger !== undefined) {
@@ -197,7 +197,7 @@ export function createStore(
     },
     async drain() {
       await Promise.all([consumer?.drain(), queries?.stop()]);
-      confirmations?.unsubscribe();
+      await confirmations?.stop();
       await nc?.close();
       await Promise.all([...writers.map((writer) => writer.close()), sink.close()]);
     },

@@ -1,8 +1,10 @@
+import { CallError } from "@chowhound/shared/errors/call-error";
 import { DatabaseError } from "pg";
 
 const UNIQUE_VIOLATION = "23505";
 /** Serialization failure, deadlock. */
 const CONFLICTS_OF_WRITERS = new Set(["40001", "40P01"]);
+const QUERY_CANCELED = "57014";
 const UUID_CONSTRAINT = "records_uuid";
 const KEY_CONSTRAINT = "records_key";
 /** Data exceptions, integrity violations, program limits: the value is at fault, and would be the next time too. */
@@ -40,6 +42,24 @@ export function isDataError(error: unknown): error is DatabaseError {
 /** Classes 08 (connection), 53 (resources) and 57 (shut down, cancelled): nothing is wrong with the question. */
 export function isAway({ code = "" }: DatabaseError): boolean {
   return ["08", "53", "57"].includes(code.slice(0, 2));
+}
+
+/** The database was not done within the time that the question had. */
+export function isTooSlow({ code }: DatabaseError): boolean {
+  return code === QUERY_CANCELED;
+}
+
+/** For whoever asked on the admin port: a CallError where the database is away, or was too slow. */
+export function explainForOperator(error: unknown): unknown {
+  if (error instanceof CallError) return error;
+  if (error instanceof DatabaseError && isTooSlow(error)) {
+    const message =
+      "PostgreSQL was not done within CHOWHOUND_STORE_STATEMENT_TIMEOUT; ask for less, such as one tenant, or have it raised";
+    return new CallError("query_too_slow", message, { cause: error });
+  }
+  if (error instanceof DatabaseError && !isAway(error)) return error;
+  const why = `PostgreSQL does not answer: ${(error as Error).message}; try again in a moment`;
+  return new CallError("not_ready", why, { cause: error });
 }
 
 /** What the database said, without the values that its message may quote. */

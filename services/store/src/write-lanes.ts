@@ -129,7 +129,8 @@ export class WriteLanes {
         continue;
       }
       meter.record("chowhound.write.duration", (performance.now() - startedMs) / 1000);
-      countCommit(meter, group, result);
+      const messages = group.map(({ batch, delivery }) => ({ batch, bytes: delivery.bytes.length }));
+      countCommit(meter, messages, result);
       traceCommit(
         trace,
         group.map(({ batch, delivery }) => ({ batch, trace: delivery.trace })),

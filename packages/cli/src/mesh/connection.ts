@@ -1,4 +1,5 @@
 import type { DescService } from "@bufbuild/protobuf";
+import { keepByteOrderMarks } from "@chowhound/shared/runtime/keep-byte-order-marks";
 import {
   type Client,
   ConnectError,
@@ -44,6 +45,7 @@ export function openConnection(options: ConnectionOptions): Connection {
   const { url, serverName, key, signal, callTimeoutMs = CALL_TIMEOUT_MS } = options;
   const sessionOptions = serverName === undefined ? {} : { servername: serverName };
   const sessionManager = new Http2SessionManager(url, { pingIntervalMs: 20_000 }, sessionOptions);
+  keepByteOrderMarks();
   const transport = createGrpcTransport({
     baseUrl: url,
     sessionManager,

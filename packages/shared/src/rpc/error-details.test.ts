@@ -86,3 +86,10 @@ test.each([
   expect(read.info!.reason).toBe("internal");
   expect(JSON.stringify(toGrpcError(error))).not.toContain("s3cret");
 });
+
+test("a message that quotes half a character is sent all the same", () => {
+  const { details, status: sent } = readByClient(new CallError("pipeline_invalid", "unknown step \ud83d"));
+  expect(details).toBe("unknown step \ufffd");
+  expect(() => encodeURI(details!)).not.toThrow();
+  expect(sent.message).toBe(details);
+});

@@ -40,21 +40,23 @@ export function errorDetails(error: CallError): ErrorDetail[] {
 export function toGrpcError(error: unknown): ServerErrorResponse {
   const callError =
     error instanceof CallError ? error : new CallError("internal", "internal error; see the service's log");
+  // It may quote half a character, and the library can't send that.
+  const message = callError.message.toWellFormed();
   const metadata = new Metadata();
   const encoded = toBinary(
     StatusSchema,
     create(StatusSchema, {
       code: callError.code,
-      message: callError.message,
+      message,
       details: errorDetails(callError).map(({ schema, value }) => anyPack(schema, value)),
     }),
   );
   metadata.set("grpc-status-details-bin", Buffer.from(encoded));
   return {
     name: "Error",
-    message: callError.message,
+    message,
     code: callError.code as status,
-    details: callError.message,
+    details: message,
     metadata,
   };
 }

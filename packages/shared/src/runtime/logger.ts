@@ -35,6 +35,15 @@ export function createLogger(service: string, level: LogLevelName): Logger {
       redact: { paths: ["authorization", "*.authorization", "password", "*.password"], censor: "[redacted]" },
     },
     // Synchronous: a line is out when the process dies in the next.
-    { write: (line: string) => process.stderr.write(line.replaceAll(URL_CREDENTIALS, "://[redacted]@")) },
+    { write: (line: string) => writeLine(line.replaceAll(URL_CREDENTIALS, "://[redacted]@")) },
   );
+}
+
+/** A log that can't be written, for its disk is full or its reader gone, is no reason to stop. */
+function writeLine(line: string): void {
+  try {
+    process.stderr.write(line);
+  } catch {
+    // There is nowhere to say so.
+  }
 }

@@ -7,6 +7,7 @@ import { createTapService } from "../rpc/tap-service.ts";
 import { processSettings } from "../runtime/common-settings.ts";
 import { ConfigError, type ConfigOf, configTable, readConfig, type Settings } from "../runtime/config.ts";
 import { setHeapPolicy } from "../runtime/heap-policy.ts";
+import { keepByteOrderMarks } from "../runtime/keep-byte-order-marks.ts";
 import { createLogger, type Logger } from "../runtime/logger.ts";
 import { ServiceState, ServiceStatus } from "../runtime/service-status.ts";
 import type { ConsumerLag } from "../stream/stage-consumer.ts";
@@ -66,6 +67,7 @@ export async function runService<S extends Settings>(definition: ServiceDefiniti
     return;
   }
   setHeapPolicy();
+  keepByteOrderMarks();
   const config = readConfigOrExit(definition.settings);
   const log = createLogger(definition.name, config.logLevel);
   const identity = {
@@ -114,6 +116,8 @@ export async function runService<S extends Settings>(definition: ServiceDefiniti
     log.fatal({ err: error }, what);
     process.exit(1);
   };
+  // Of a log that nobody reads any more; see logger.ts.
+  process.stderr.on("error", () => {});
   process.on("SIGTERM", () => drain("SIGTERM"));
   process.on("SIGINT", () => drain("SIGINT"));
   process.on("uncaughtException", (error) => die(error));

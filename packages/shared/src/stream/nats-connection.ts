@@ -1,3 +1,4 @@
+import type { Socket } from "node:net";
 import { connect, type NatsConnection } from "@nats-io/transport-node";
 import { DEPENDENCY_BACKOFF, pause, retryUntil } from "../runtime/backoff.ts";
 import type { Logger } from "../runtime/logger.ts";
@@ -7,6 +8,7 @@ import type { Meter } from "../telemetry/meter.ts";
 import { leavePartedServer } from "./leave-parted-server.ts";
 
 const ANSWER_MS = 1_000;
+const LEAVE_MS = 1_000;
 const ANSWER_RETRY_MS = 100;
 
 /**
@@ -103,6 +105,7 @@ async function followStatus(
   { log, dependency, meter }: { log: Logger; dependency: Dependency; meter: Meter },
 ): Promise<void> {
   for await (const event of nc.status()) {
+    if (event.type === "staleConnection" || event.type === "forceReconnect") cutSoon(nc);
     if (event.type === "disconnect") {
       dependency.down("connection lost");
       log.warn({ server: event.server }, "lost NATS, reconnecting");
@@ -114,4 +117,13 @@ async function followStatus(
       log.warn({ event }, "NATS client event");
     }
   }
+}
+
+/**
+ * The library lets go of a connection once all that it has written has left. With more than a buffer of it unsent, to a server that takes
+ * nothing any more, that is never, and it would go on writing into it. The transport isn't in its types.
+ */
+function cutSoon(nc: NatsConnection): void {
+  const { transport } = (nc as unknown as { protocol: { transport: { socket?: Socket } } }).protocol;
+  setTimeout(() => transport.socket?.destroy(), LEAVE_MS).unref();
 }
