@@ -9,6 +9,10 @@ import { type PipelineProblem, parsePipeline } from "./pipeline-parse.ts";
 import { setOfOne } from "./pipeline-set.ts";
 import type { PipelineStore } from "./pipeline-store.ts";
 import { type PipelineTest, testPipeline } from "./test-pipeline.ts";
+import { SuspectTrial } from "./trial/suspect-trial.ts";
+
+/** What a sample may use at most, beside what the enricher itself uses. */
+const TRIAL_LIMITS = { heapMiB: 256, cpuMs: 2_000 };
 
 /** What the problems of one definition may take in an error: it travels in a header, which gRPC bounds at 8 KiB. */
 const maxShownLength = 3_000;
@@ -16,12 +20,15 @@ const maxShownLength = 3_000;
 /**
  * chowhound.v1.PipelineService over the pipelines of this process.
  *
+ * Samples are tried in a process of their own: a definition that is new may use up all memory, or never end.
+ *
  * @param limits of a sample: what the mesh's NATS takes
+ * @param signal aborted: no samples are tried any more
  */
 export function createPipelineService(
   pipelines: Pick<PipelineStore, "list" | "get" | "apply" | "inForce">,
   limits: () => Pick<PipelineTest, "maxRecordBytes" | "maxMessageBytes">,
-  log: Logger,
+  { log, signal }: { log: Logger; signal: AbortSignal },
 ): ExtraService {
   const handlers = unaryHandlers(
     PipelineService,
@@ -43,8 +50,28 @@ export function createPipelineService(
           throw new CallError("not_ready", message, { retryDelayMs: 1_000 });
         }
         const tenant = tenantOfTest(tenantId, spec);
-        const test = { samples: records, tenantId: tenant, pipelines: set, ...limits() };
-        return { results: await testPipeline(test) };
+        const list = () => (spec === undefined ? pipelines.list() : [{ definition, version: 0n }]);
+        const over = new AbortController();
+        const trial = new SuspectTrial({
+          pipelines: { inForce: set, list, isForAll: spec !== undefined },
+          // Whoever tries a pipeline is told what is wrong with it.
+          log: log.child({}, { level: "silent" }),
+          signal: AbortSignal.any([signal, over.signal]),
+          limits: TRIAL_LIMITS,
+        });
+        const { maxRecordBytes, maxMessageBytes } = limits();
+        try {
+          const results = await testPipeline({
+            samples: records,
+            tenantId: tenant,
+            enrich: (suspect) => trial.enrich(suspect, maxMessageBytes),
+            maxRecordBytes,
+            maxMessageBytes,
+          });
+          return { results };
+        } finally {
+          over.abort();
+        }
       },
     },
     (method, error) => log.error({ err: error, method }, "pipeline call failed"),

@@ -126,6 +126,6 @@ export function createEnricher(config: EnricherConfig, runtime: ServiceRuntime):
       for (const close of opened.reverse()) await close();
     },
     lag: async () => (await consumer?.lag()) ?? [],
-    adminServices: [createPipelineService(pipelines, limits, log)],
+    adminServices: [createPipelineService(pipelines, limits, { log, signal })],
   };
 }

@@ -168,6 +168,27 @@ describe("a definition", () => {
   });
 });
 
+test("a sample that ends the process in which it is tried harms neither its neighbours nor the enricher", async () => {
+  const definition = definitionOf(
+    `- map: { attributes.joined: 'string(size(metadata.list.map(x, data).join("")))' }`,
+  );
+  const killer = post({ data: "x".repeat(400_000), metadata: { list: Array(1_000).fill(0) } });
+  const results = await trying(
+    definition,
+    post({ metadata: { list: [1] } }),
+    killer,
+    post({ metadata: { list: [] } }),
+  );
+  expect(results).toMatchObject([
+    { outcome: "enriched" },
+    { outcome: "dead_lettered", reason: "kills_process" },
+    { outcome: "enriched" },
+  ]);
+  expect((await trying(definition, post({ metadata: { list: [] } })))[0]).toMatchObject({
+    outcome: "enriched",
+  });
+}, 60_000);
+
 describe("the pipelines in force", () => {
   test("process each tenant's samples by its own, and nothing is written", async () => {
     const apply = async (tenant: string, lang: string) => {

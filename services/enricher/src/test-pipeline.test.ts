@@ -1,6 +1,8 @@
 import { create } from "@bufbuild/protobuf";
+import { decodeBatch } from "@chowhound/shared/batch/decode-batch";
 import { IngestionDataSchema } from "@chowhound/shared/contracts/chowhound/v1/ingestion_data";
 import { expect, test } from "vitest";
+import { enrichBatch } from "./enrich-batch.ts";
 import { pipelineOf } from "./pipeline-for-test.ts";
 import { setOfOne } from "./pipeline-set.ts";
 import { testPipeline } from "./test-pipeline.ts";
@@ -22,7 +24,11 @@ test.each([
   const [result] = await testPipeline({
     samples: [sample],
     tenantId: "acme",
-    pipelines: doubling,
+    enrich: async ({ message, origin }) => {
+      const decoded = decodeBatch(message);
+      if (decoded.kind !== "batch") throw new Error(decoded.kind);
+      return enrichBatch(decoded.batch, origin, doubling, { maxBytes: limits.maxMessageBytes });
+    },
     ...limits,
   });
   expect({ reason: "", ...result }).toMatchObject({ outcome, reason });

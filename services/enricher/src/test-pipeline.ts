@@ -1,4 +1,3 @@
-import { setImmediate as nextTurn } from "node:timers/promises";
 import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { decodeBatch, ENVELOPE_VERSION } from "@chowhound/shared/batch/decode-batch";
 import { type LandedRecord, readLanded } from "@chowhound/shared/batch/landed-record";
@@ -16,8 +15,8 @@ import { newUuid } from "@chowhound/shared/record/assign-uuid";
 import { RecordView } from "@chowhound/shared/record/record-view";
 import { formatUuid } from "@chowhound/shared/record/uuid";
 import { type AcceptedRecord, validateRecord } from "@chowhound/shared/record/validate-record";
-import { appendAdditions, enrichBatch } from "./enrich-batch.ts";
-import type { PipelineSet } from "./pipeline-set.ts";
+import { type Additions, appendAdditions } from "./enrich-batch.ts";
+import type { Suspect } from "./trial/suspect-trial.ts";
 
 export type PipelineTestResult = MessageInitShape<typeof PipelineTestResultSchema> & {
   record?: IngestionData;
@@ -27,7 +26,8 @@ export interface PipelineTest {
   samples: readonly IngestionData[];
   /** Of the samples. */
   tenantId: string;
-  pipelines: PipelineSet;
+  /** Enriches a batch, as SuspectTrial does: a sample may end the process that tries it. */
+  enrich(suspect: Suspect): Promise<Additions | undefined>;
   /** The largest record that the door takes. */
   maxRecordBytes: number;
   /** The largest message that the enricher may make. */
@@ -39,18 +39,21 @@ export const TEST_LIMITS = { records: 100, bytes: 1024 ** 2, resultBytes: 3 * 10
 
 /**
  * What becomes of samples, by the code that real records go through: each is judged as at the door, put into a batch of
- * its own, enriched, and read as the store reads it. Nothing leaves the process.
+ * its own, enriched, and read as the store reads it. Nothing is passed on.
  *
- * Rejects with CallError empty_batch, too_many_records, call_too_large.
+ * Rejects with CallError empty_batch, too_many_records, call_too_large, shutting_down.
  */
 export async function testPipeline(test: PipelineTest): Promise<PipelineTestResult[]> {
   const samples = measure(test.samples.map(encodeSample));
   const results: PipelineTestResult[] = [];
   let resultBytes = 0;
-  for (const sample of samples) {
-    // A hundred heavy records must not hold up the batches that are being processed.
-    await nextTurn();
-    const result = testSample(sample, test);
+  // One ahead: while there is a next one, the process that tries them goes on.
+  let next = testSample(samples[0]!, test);
+  for (let i = 1; i <= samples.length; i++) {
+    const current = next;
+    if (i < samples.length) next = testSample(samples[i]!, test);
+    next.catch(() => {});
+    const result = await current;
     resultBytes += result.record === undefined ? 0 : toBinary(IngestionDataSchema, result.record).length;
     if (resultBytes > TEST_LIMITS.resultBytes) throw tooLarge("the results", TEST_LIMITS.resultBytes);
     results.push(result);
@@ -84,14 +87,14 @@ function tooLarge(what: string, maxBytes: number): CallError {
   });
 }
 
-function testSample(sample: Uint8Array, test: PipelineTest): PipelineTestResult {
+async function testSample(sample: Uint8Array, test: PipelineTest): Promise<PipelineTestResult> {
   const { tenantId, maxRecordBytes } = test;
   const accepted = validateRecord(sample, { tenantId, nowMs: Date.now(), maxRecordBytes });
   if (accepted.kind === "rejected") {
     const { reason, field, message } = accepted;
     return { outcome: "rejected", reason, field, detail: message };
   }
-  const batch = enrich(accepted, test);
+  const batch = await enrichAlone(accepted, test);
   const [pipeline] = batch.pipelines;
   const by = {
     pipelineTenantId: pipeline!.tenantId,
@@ -112,7 +115,10 @@ function testSample(sample: Uint8Array, test: PipelineTest): PipelineTestResult 
 }
 
 /** The record in a batch of its own, as the enricher would publish it. */
-function enrich(record: AcceptedRecord, { tenantId, pipelines, maxMessageBytes }: PipelineTest): RecordBatch {
+async function enrichAlone(
+  record: AcceptedRecord,
+  { tenantId, enrich, maxMessageBytes }: PipelineTest,
+): Promise<RecordBatch> {
   const raw = create(RecordBatchSchema, {
     envelopeVersion: ENVELOPE_VERSION,
     batchId: newUuid(),
@@ -125,11 +131,12 @@ function enrich(record: AcceptedRecord, { tenantId, pipelines, maxMessageBytes }
     contentHashes: record.contentHash,
     versionsUs: [BigInt(record.versionUs)],
   });
-  const additions = enrichBatch(raw, { epoch: 0n, sequence: 0n }, pipelines, {
-    maxBytes: maxMessageBytes,
-  });
-  const message = appendAdditions(toBinary(RecordBatchSchema, raw), additions, maxMessageBytes);
-  const decoded = decodeBatch(message?.bytes ?? new Uint8Array());
+  const message = toBinary(RecordBatchSchema, raw);
+  const additions = await enrich({ message, records: 1, origin: { epoch: 0n, sequence: 0n } });
+  if (additions === undefined)
+    throw new CallError("shutting_down", "the process is draining; ask another one");
+  const enriched = appendAdditions(message, additions, maxMessageBytes);
+  const decoded = decodeBatch(enriched?.bytes ?? new Uint8Array());
   if (decoded.kind === "batch") return decoded.batch;
   throw new Error("a sample that the door takes made no batch");
 }

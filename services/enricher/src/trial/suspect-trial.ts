@@ -16,7 +16,12 @@ export interface Suspect {
 
 export interface SuspectTrialOptions {
   /** Those in force, and what they were made from; of a replica that may process. */
-  pipelines: { readonly inForce: PipelineSet | undefined; list(): readonly TrialPipeline[] };
+  pipelines: {
+    readonly inForce: PipelineSet | undefined;
+    list(): readonly TrialPipeline[];
+    /** There is one, and it is tried on all records, whatever it says it is for. */
+    isForAll?: boolean;
+  };
   log: Logger;
   /** Aborted: no trial goes on. */
   signal: AbortSignal;
@@ -127,14 +132,15 @@ class TrialProcess {
 
   /** One after the other. */
   async run(
-    task: Omit<TrialTask, "pipelines">,
+    task: Omit<TrialTask, "pipelines" | "isForAll">,
     pipelines: SuspectTrialOptions["pipelines"],
   ): Promise<TrialResult | TrialEnd> {
     const areNew = pipelines.inForce !== this.#pipelines;
     this.#pipelines = pipelines.inForce;
     const definitions = () => pipelines.list().map(({ definition, version }) => ({ definition, version }));
     const result = new Promise<TrialResult>((resolve) => this.#child.once("message", resolve));
-    const whole: TrialTask = { ...task, pipelines: areNew ? definitions() : undefined };
+    const { isForAll = false } = pipelines;
+    const whole: TrialTask = { ...task, pipelines: areNew ? definitions() : undefined, isForAll };
     // Where it can't be sent, the process has ended.
     this.#child.send(whole, () => {});
     void result.then(({ progress }) => {

@@ -10,7 +10,7 @@ import { RecordBatchSchema } from "@chowhound/shared/contracts/chowhound/interna
 import { type Additions, appendAdditions, enrichBatch } from "../enrich-batch.ts";
 import { type CompiledPipeline, compilePipeline } from "../pipeline.ts";
 import { parsePipeline } from "../pipeline-parse.ts";
-import { createPipelineSet, type PipelineSet } from "../pipeline-set.ts";
+import { createPipelineSet, type PipelineSet, setOfOne } from "../pipeline-set.ts";
 import { PROGRESS_FD, type TrialPipeline, type TrialResult, type TrialTask } from "./trial-task.ts";
 
 /** Shared with the watchdog. */
@@ -22,7 +22,10 @@ new Worker(new URL("./trial-watchdog.ts", import.meta.url), {
 });
 process.on("disconnect", () => process.exit());
 process.on("message", (task: TrialTask) => {
-  if (task.pipelines !== undefined) pipelines = createPipelineSet(task.pipelines.map(compile));
+  if (task.pipelines !== undefined) {
+    const compiled = task.pipelines.map(compile);
+    pipelines = task.isForAll ? setOfOne(compiled[0]!) : createPipelineSet(compiled);
+  }
   const additions = toBinary(RecordBatchSchema, create(RecordBatchSchema, tryBatch(task)));
   process.send?.({ additions, progress: progress[0]! } satisfies TrialResult);
 });

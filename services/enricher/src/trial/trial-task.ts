@@ -12,6 +12,8 @@ export interface TrialTask {
   killers: ReadonlyMap<number, string>;
   /** The pipelines in force; undefined where they are those of the task before. */
   pipelines: readonly TrialPipeline[] | undefined;
+  /** There is one, for all records. */
+  isForAll: boolean;
 }
 
 export interface TrialPipeline {
