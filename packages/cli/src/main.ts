@@ -17,6 +17,8 @@ const { argv, env, stdin, stdout, stderr } = process;
 
 /** Aborted: the command is to end. */
 const abort = new AbortController();
+/** Whoever read what it prints is gone. */
+let isUnread = false;
 
 /** Ctrl-C and SIGTERM end the command, which may still print what it has; a second time ends the process. */
 function catchSignals(): { signal: AbortSignal; caught: () => ExitCode | undefined } {
@@ -49,8 +51,9 @@ async function run(): Promise<ExitCode> {
     const exitCode = await parsed.command.run(parsed.args, cli);
     return caught() ?? exitCode ?? EXIT.ok;
   } catch (error) {
-    const interrupted = caught() ?? (stdout.errored === null ? undefined : EXIT.ok);
+    const interrupted = caught();
     if (interrupted !== undefined) return interrupted;
+    if (isUnread) return EXIT.ok;
     throw error;
   }
 }
@@ -87,12 +90,14 @@ function wantsJson(words: readonly string[]): boolean {
   return words.slice(0, end === -1 ? undefined : end).includes("--json");
 }
 
-// `chow … | head`: nobody reads any more. The command finishes what it must, such as where a push is to go on.
-for (const stream of [stdout, stderr])
-  stream.on("error", (error: NodeJS.ErrnoException) => {
-    if (error.code !== "EPIPE") process.exit(EXIT.failed);
-    abort.abort();
-  });
+// `chow … | head`: nobody reads any more. The command ends, and may finish what it must, such as where a push is to go on.
+stdout.on("error", ({ code }: NodeJS.ErrnoException) => {
+  if (code !== "EPIPE") process.exit(EXIT.failed);
+  isUnread = true;
+  abort.abort();
+});
+// What is on the side is missed by nobody.
+stderr.on("error", () => {});
 
 const exitCode = await run().catch(explain);
 await new Promise((resolve) => stdout.write("", resolve));

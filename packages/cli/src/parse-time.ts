@@ -1,3 +1,4 @@
+import { hasRealDay } from "@chowhound/shared/record/real-day";
 import { UsageError } from "./cli-error.ts";
 
 const UNIT_MS: Record<string, number> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 };
@@ -14,7 +15,7 @@ export function parseTime(text: string, option: string, now = new Date()): Date 
   if (agoMs !== undefined && agoMs <= now.getTime()) return new Date(now.getTime() - agoMs);
   const isTime = /^\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:Z|[+-]\d\d:\d\d))?$/i.test(text);
   const time = new Date(text.replace(" ", "T"));
-  const isDay = !Number.isNaN(time.getTime()) && daysAgree(text, time);
+  const isDay = !Number.isNaN(time.getTime()) && hasRealDay(text);
   if (!isTime || !isDay)
     throw new UsageError(
       `${option}: ${JSON.stringify(text)} is no time; give how long ago (90s, 15m, 2h, 1d), a date (2026-01-31) or ` +
@@ -30,11 +31,4 @@ export function parseSpan(text: string): number | undefined {
   for (const [, amount, unit] of text.matchAll(/(\d+(?:\.\d+)?)([smhdw])/g))
     ms += Number(amount) * UNIT_MS[unit!]!;
   return ms;
-}
-
-/** JavaScript takes February 30 for March 2. */
-function daysAgree(text: string, time: Date): boolean {
-  const [year, month, day] = text.slice(0, 10).split("-").map(Number);
-  const date = new Date(Date.UTC(year!, month! - 1, day!));
-  return date.getUTCMonth() === month! - 1 && !Number.isNaN(time.getTime());
 }

@@ -49,6 +49,7 @@ describe("recordFromJson", () => {
     ["metadata that isn't an object", { metadata: "x" }, "malformed_record", "metadata"],
     ["metadata that is a list", { metadata: [] }, "malformed_record", "metadata"],
     ["a bad timestamp", { updatedAt: "yesterday" }, "malformed_record", "updated_at"],
+    ["a day that there is not", { updatedAt: "2026-02-30T00:00:00Z" }, "malformed_record", "updated_at"],
     ["a number for a text", { sourceType: 1 }, "malformed_record", "source_type"],
     ["an attribute that isn't a text", { attributes: { a: 1 } }, "malformed_record", "attributes"],
     ["bad base64", { rawPayload: { content: "?" } }, "malformed_record", "raw_payload"],

@@ -2,11 +2,13 @@ import { fromJson, type JsonObject, type JsonValue, toBinary } from "@bufbuild/p
 import { IngestionDataSchema } from "@chowhound/shared/contracts/chowhound/v1/ingestion_data";
 import { encodeOpenFields } from "@chowhound/shared/record/json-fields";
 import { LIMITS } from "@chowhound/shared/record/limits";
+import { hasRealDay } from "@chowhound/shared/record/real-day";
 import { StructError } from "@chowhound/shared/record/struct-json";
 import { type RejectedRecord, reject, rejectMetadata } from "@chowhound/shared/record/validate-record";
 
 /** In either spelling, as JSON of protobuf may have it. */
 const KEYS = new Set(IngestionDataSchema.fields.flatMap(({ jsonName, name }) => [jsonName, name]));
+const TIMES = new Set(["createdAt", "created_at", "updatedAt", "updated_at"]);
 const MAX_QUOTED_CHARACTERS = 200;
 
 /**
@@ -28,6 +30,10 @@ export function recordFromJson(json: JsonValue): Uint8Array | RejectedRecord {
   const { metadata = null, attributes = null, ...rest } = json;
   if (metadata !== null && !isObject(metadata)) return malformed("metadata", "not an object");
   if (attributes !== null && !isTextMap(attributes)) return malformed("attributes", "not an object of texts");
+  for (const [key, value] of Object.entries(rest)) {
+    if (TIMES.has(key) && typeof value === "string" && !hasRealDay(value))
+      return malformed(findName(key), "there is no such day");
+  }
   let others: Uint8Array;
   try {
     others = toBinary(IngestionDataSchema, fromJson(IngestionDataSchema, rest));
@@ -83,10 +89,15 @@ function findFaultyField(json: JsonObject): string {
     try {
       fromJson(IngestionDataSchema, { [key]: value });
     } catch {
-      return IngestionDataSchema.fields.find(({ jsonName }) => jsonName === key)?.name ?? key;
+      return findName(key);
     }
   }
   return "";
+}
+
+/** The protobuf name of a field in either spelling. */
+function findName(key: string): string {
+  return IngestionDataSchema.fields.find(({ jsonName }) => jsonName === key)?.name ?? key;
 }
 
 /**

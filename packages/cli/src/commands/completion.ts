@@ -2,11 +2,14 @@ import { defineCommand } from "../command.ts";
 import { GET_COMPLETIONS } from "../complete.ts";
 
 const SCRIPTS = {
-  // Without _init_completion, which not every bash has. A candidate never has a blank.
+  // Without _init_completion, which not every bash has. Candidates can be what producers wrote: they are never expanded, as
+  // `compgen -W` does, and quoted, for bash puts them on the command line as they are.
   bash: `_chow() {
-  local IFS=$'\\n'
-  COMPREPLY=($(SHELL=bash "\${1:-chow}" ${GET_COMPLETIONS} "\${COMP_WORDS[@]:0:COMP_CWORD+1}" 2>/dev/null))
-  COMPREPLY=($(compgen -W "\${COMPREPLY[*]}" -- "\${COMP_WORDS[COMP_CWORD]}"))
+  local candidate
+  COMPREPLY=()
+  while IFS= read -r candidate; do
+    if [[ $candidate == "\${COMP_WORDS[COMP_CWORD]}"* ]]; then COMPREPLY+=("$(printf %q "$candidate")"); fi
+  done < <(SHELL=bash "\${1:-chow}" ${GET_COMPLETIONS} "\${COMP_WORDS[@]:0:COMP_CWORD+1}" 2>/dev/null)
 }
 complete -o default -F _chow chow`,
   zsh: `#compdef chow

@@ -234,6 +234,8 @@ export const command = defineCommand({
     let isComplete = false;
     try {
       isComplete = await runPush(options);
+    } catch (error) {
+      ignoreClosedPipe(error);
     } finally {
       clearTimeout(finishing);
       progress.stop();
@@ -247,12 +249,21 @@ export const command = defineCommand({
       };
       const isBegun = isComplete || tally.accepted + tally.rejected > 0 || cli.signal.aborted;
       if (!isBegun) progress.note("Nothing was pushed");
-      else if (cli.out.json) await cli.out.event(tallyToJson(summary));
-      else for (const line of describeTally(summary)) await cli.out.line(line);
+      else await show(summary, cli).catch(ignoreClosedPipe);
     }
-    return tally.rejected === 0 ? EXIT.ok : EXIT.failed;
+    return isComplete && tally.rejected === 0 ? EXIT.ok : EXIT.failed;
   },
 });
+
+async function show(summary: Parameters<typeof tallyToJson>[0], { out }: Cli): Promise<void> {
+  if (out.json) await out.event(tallyToJson(summary));
+  else for (const line of describeTally(summary)) await out.line(line);
+}
+
+/** Where nobody reads any more, what has been pushed still decides how it ends. */
+function ignoreClosedPipe(error: unknown): void {
+  if ((error as NodeJS.ErrnoException).code !== "EPIPE") throw error;
+}
 
 /** Opens streams with a client that a first Ctrl-C doesn't end. */
 async function openStream(cli: Cli, trace: Trace | undefined): Promise<NonNullable<PushOptions["open"]>> {
@@ -285,6 +296,8 @@ function readCsvOptions(args: {
       throw new UsageError(
         `--column: ${JSON.stringify(pair)} is not FIELD=COLUMN with one of ${FIELD_NAMES.join(", ")}`,
       );
+    if (columns.has(field))
+      throw new UsageError(`--column ${field}: it is given twice, as ${columns.get(field)} and as ${column}`);
     columns.set(field, column);
   }
   const options: Partial<CsvOptions> = { columns, columnsTo: args.columnsTo, times: args.times };

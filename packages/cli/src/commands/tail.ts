@@ -83,7 +83,9 @@ export const command = defineCommand({
       const calls = { signal: enough.signal };
       try {
         for await (const { records, skipped } of process.client(TapService).tail(request, calls)) {
-          for (const record of records.slice(0, left)) {
+          for (const record of records) {
+            // While one is shown, another process may have shown the last.
+            if (left === 0) break;
             left -= 1;
             await show(cli.out, process, record);
           }

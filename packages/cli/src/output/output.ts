@@ -38,8 +38,7 @@ export function createOutput(options: {
 }): Output {
   const { json, stdout, stderr } = options;
   const write = async (text: string): Promise<void> => {
-    // Where nobody reads any more, nothing would drain.
-    if (stdout.errored === null && !stdout.write(text)) await once(stdout, "drain");
+    if (!stdout.write(text)) await once(stdout, "drain");
   };
   const line = (text: string) => write(`${text}\n`);
   const style = (format: Style, text: string) => styleText(format, text, { stream: stdout });

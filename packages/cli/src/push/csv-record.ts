@@ -83,6 +83,13 @@ function readHeader(names: readonly string[], { columns, columnsTo, times }: Csv
       );
   }
   const fieldByColumn = new Map([...columns].map(([field, column]) => [column, field]));
+  for (const [field, column] of columns) {
+    const other = fieldByColumn.get(column)!;
+    if (other !== field)
+      throw new UsageError(
+        `--column ${field}=${column} and --column ${other}=${column}: a column is one field; double it in the file`,
+      );
+  }
   const taken = new Map<string, string>();
   return names.map((untrimmed) => {
     const name = untrimmed.trim();

@@ -3,6 +3,7 @@ import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import { IngestionDataSchema } from "@chowhound/shared/contracts/chowhound/v1/ingestion_data";
 import { encodeOpenFields } from "@chowhound/shared/record/json-fields";
 import { LIMITS } from "@chowhound/shared/record/limits";
+import { hasRealDay } from "@chowhound/shared/record/real-day";
 import { RECORD_FIELD, STRING_FIELDS } from "@chowhound/shared/record/record-view";
 import { StructError } from "@chowhound/shared/record/struct-json";
 import { contentUuid } from "./content-uuid.ts";
@@ -110,6 +111,9 @@ function writeOthers(record: JsonObject): Uint8Array {
   const others: JsonObject = {};
   for (const name of ["created_at", "updated_at", "raw_payload"])
     if (record[name] !== undefined) others[name] = record[name];
+  for (const [name, time] of Object.entries(others))
+    if (typeof time === "string" && !hasRealDay(time))
+      throw malformed(name, "there is no such day; correct it");
   try {
     return toBinary(IngestionDataSchema, fromJson(IngestionDataSchema, others));
   } catch (error) {

@@ -106,7 +106,8 @@ export function createSplitter({ format, delimiter }: Input, csv: Partial<CsvOpt
     times: "rfc3339",
     ...csv,
   });
-  return new LineSplitter({ parse, hasQuotes: true });
+  const refuseFirst = (why: string) => new UsageError(`the header of the CSV file: ${why}`);
+  return new LineSplitter({ parse, hasQuotes: true, refuseFirst });
 }
 
 async function openFile(name: string): Promise<FileHandle> {

@@ -22,6 +22,8 @@ export interface LineSplitterOptions {
   /** A record goes on over a line's end within double quotes, as in CSV. */
   hasQuotes: boolean;
   maxBytes?: number;
+  /** Makes the error with which it fails where the first record, such as a header, can't be handed to `parse`. */
+  refuseFirst?(message: string): Error;
 }
 
 /**
@@ -32,6 +34,8 @@ export class LineSplitter implements Splitter {
   readonly #parse: LineSplitterOptions["parse"];
   readonly #hasQuotes: boolean;
   readonly #maxBytes: number;
+  readonly #refuseFirst: LineSplitterOptions["refuseFirst"];
+  #hasParsed = false;
   #buffer: Buffer = EMPTY;
   /** So far the buffer has been searched for the record's end … */
   #searched = 0;
@@ -46,6 +50,7 @@ export class LineSplitter implements Splitter {
     this.#parse = options.parse;
     this.#hasQuotes = options.hasQuotes;
     this.#maxBytes = options.maxBytes ?? MAX_RAW_BYTES;
+    this.#refuseFirst = options.refuseFirst;
   }
 
   push(chunk: Buffer): SourceRecord[] {
@@ -96,6 +101,7 @@ export class LineSplitter implements Splitter {
     const isLong = this.#tooLong !== undefined || end > this.#maxBytes;
     const raw = this.#tooLong ?? this.#withoutCr(end).subarray(0, isLong ? KEPT_BYTES : undefined);
     const reading = isLong ? this.#tooLongReading() : this.#read(raw);
+    this.#assertFirst(reading);
     if (reading !== undefined && "rejection" in reading && this.#rejectFirstLine(records, reading)) return;
     const line = this.#line;
     this.#drop(next);
@@ -105,7 +111,14 @@ export class LineSplitter implements Splitter {
   #read(raw: Buffer): Reading | undefined {
     if (!isUtf8(raw)) return NOT_UTF8;
     const text = raw.toString();
-    return text.trim() === "" ? undefined : this.#parse(text);
+    if (text.trim() === "") return undefined;
+    this.#hasParsed = true;
+    return this.#parse(text);
+  }
+
+  #assertFirst(reading: Reading | undefined): void {
+    if (this.#hasParsed || this.#refuseFirst === undefined) return;
+    if (reading !== undefined && "rejection" in reading) throw this.#refuseFirst(reading.rejection.message);
   }
 
   /** Rejects the first of several lines and has the next one begin a record. False where there is one line only. */
@@ -113,6 +126,7 @@ export class LineSplitter implements Splitter {
     records: SourceRecord[],
     reading: Reading = malformed("a quote is opened here and closed nowhere; close it, or double it"),
   ): boolean {
+    this.#assertFirst(reading);
     const end = this.#buffer.indexOf(LF);
     if (end === -1 || end + 1 >= this.#searched || this.#tooLong !== undefined) return false;
     const line = this.#line;

@@ -142,6 +142,8 @@ export async function runPush(options: PushOptions): Promise<boolean> {
     const position = { input: last.input, endBytes: last.endBytes };
     settled.settle(position, { receiptId, accepted, rejectedReasons });
     await state?.advance(position, settled.counts);
+    await flushRejected();
+    await receiptsFile?.flush();
   };
 
   const batches = collectBatches(records());
