@@ -15,6 +15,8 @@ export const scenario: Scenario = {
   needsCommit: OLD,
   mesh: {
     replicas: { enricher: 2, dedup: 2 },
+    // What has been sent before goes on as something that the old ones don't know either.
+    env: { gateway: { CHOWHOUND_RECALL_RECORDS: "0" } },
     software: (process) => {
       if (!process.endsWith("-2")) return undefined;
       software ??= oldSoftware(OLD);
@@ -35,8 +37,9 @@ export const scenario: Scenario = {
     await underLoad(async (load) => {
       for (const stage of OLD_STAGES) {
         await load.untilAccepted(1_000);
-        // Only the old one works now.
-        await faults.pause(stage);
+        // Only the old one works now. What new enrichers put together only new dedups understand: a rollout replaces those first.
+        const paused = stage === "dedup" ? OLD_STAGES : [stage];
+        for (const one of paused) await faults.pause(one);
         const before = await countGivenBack(`${stage}-2`);
         await load.untilAccepted(500);
         await recovered();
@@ -46,7 +49,7 @@ export const scenario: Scenario = {
           progress: async () => (await mesh.streams()).enriched.lastSequence,
         });
         await recovered();
-        await faults.resume(stage);
+        for (const one of paused) await faults.resume(one);
         await recovered();
         note(`${await countGivenBack(`${stage}-2`)} times given back by ${stage}-2`);
       }

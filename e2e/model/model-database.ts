@@ -145,7 +145,7 @@ export class ModelDatabase {
         committedOrdinals: isAll ? [] : committed.map(({ ordinal }) => ordinal),
       };
     });
-    return { generation: this.#generation, outcomes };
+    return { generation: this.#generation, outcomes, hasMoved };
   }
 
   /** The batches that have not been written before; of two copies the first. */

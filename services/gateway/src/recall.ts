@@ -1,6 +1,6 @@
 import type { CommittedBatch } from "@chowhound/shared/contracts/chowhound/internal/v1/commit_notice";
 import type { PipelinesState } from "@chowhound/shared/contracts/chowhound/internal/v1/record_batch";
-import { decodeNotice } from "@chowhound/shared/evidence/commit-notices";
+import { batchToRemember, decodeNotice } from "@chowhound/shared/evidence/commit-notices";
 import {
   type Confirmation,
   type ConfirmOutcome,
@@ -138,13 +138,14 @@ export class Recall {
   /** A commit notice has come in. */
   hear(message: Uint8Array): void {
     const notice = decodeNotice(message);
-    for (const batch of notice?.batches ?? []) {
-      const id = Buffer.from(batch.batchId).toString("hex");
+    const id = notice && batchToRemember(notice);
+    if (id === undefined) return;
+    if (this.#license.onCommitNotice(notice!.generation, id) === "revalidate") {
+      this.#confirmation.ask(() => {});
+      return;
+    }
+    for (const batch of notice!.batches) {
       const fingerprints = this.#sent.take(batch.batchId);
-      if (this.#license.onCommitNotice(notice!.generation, id) === "revalidate") {
-        this.#confirmation.ask(() => {});
-        return;
-      }
       if (fingerprints !== undefined) this.#remember(batch, fingerprints);
     }
   }

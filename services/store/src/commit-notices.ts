@@ -20,10 +20,11 @@ const NOTICE_BYTES = 256 * 1024;
 export function sendCommitNotice(
   nc: NatsConnection,
   names: NatsNames,
-  { generation, outcomes }: WriteResult,
+  { generation, outcomes, hasMoved }: WriteResult,
   batches: readonly RecordBatch[],
 ): void {
-  if (nc.isClosed()) return;
+  // Its invoices have the generation from before the move: asked for under the one from after it, they would not be found.
+  if (hasMoved === true || nc.isClosed()) return;
   let told: CommittedBatch[] = [];
   let bytes = 0;
   const tell = (): void => {

@@ -45,6 +45,8 @@ export interface WriteResult {
   generation: string;
   /** One outcome per batch, in their order. */
   outcomes: BatchOutcome[];
+  /** Rows have left their keys: what was committed before says less by now, and nothing of this is told. */
+  hasMoved?: boolean;
   /** For traces and metrics: the database as OpenTelemetry names it, such as "postgresql", and how long its COMMIT took. */
   commit?: { system: string; tookMs: number };
 }

@@ -19,6 +19,9 @@ export interface PostgresSinkOptions {
 }
 
 const CONFIRM_TIMEOUT_MS = 2_000;
+/** SQL: which table of rows a generation speaks of, and which file: another one after a TRUNCATE, which leaves the invoices. */
+const TABLE_OF = (generation: string): string =>
+  `(split_part(${generation}, '/', 3), split_part(${generation}, '/', 4))`;
 
 /** PostgreSQL as the sink: writers of one connection each, one more to confirm what is in it, and a few to read it back. */
 export class PostgresSink implements IngestionSink {
@@ -57,7 +60,8 @@ export class PostgresSink implements IngestionSink {
           (select count(*)::integer from invoices i
             join unnest($1::uuid[], $2::text[]) as reported (batch_id, generation) using (batch_id)
             where i.generation = hashtextextended(reported.generation, 0)
-              and moves_of(reported.generation) = moves_of(database.generation)) as booked
+              and moves_of(reported.generation) = moves_of(database.generation)
+              and ${TABLE_OF("reported.generation")} = ${TABLE_OF("database.generation")}) as booked
         from database`,
       values: [
         batches.map(({ batchId }) => Buffer.from(batchId).toString("hex")),

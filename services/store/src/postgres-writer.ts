@@ -131,7 +131,7 @@ export class PostgresWriter implements IngestionWriter {
     if (client === undefined || rows === undefined || session === undefined)
       throw new Error("not connected to PostgreSQL");
     try {
-      const outcomes = await this.#holders.watch(session, async () => {
+      const { outcomes, hasMoved } = await this.#holders.watch(session, async () => {
         await client.query(BEGIN_BOOKING);
         return this.#transact(client, rows, batches);
       });
@@ -140,6 +140,7 @@ export class PostgresWriter implements IngestionWriter {
       return {
         generation,
         outcomes,
+        hasMoved,
         commit: { system: "postgresql", tookMs: performance.now() - startedMs },
       };
     } catch (error) {
@@ -153,7 +154,11 @@ export class PostgresWriter implements IngestionWriter {
     }
   }
 
-  async #transact(client: Client, rows: RowWriter, batches: readonly RecordBatch[]): Promise<BatchOutcome[]> {
+  async #transact(
+    client: Client,
+    rows: RowWriter,
+    batches: readonly RecordBatch[],
+  ): Promise<{ outcomes: BatchOutcome[]; hasMoved: boolean }> {
     const isNew = await claimBatches(client, batches);
     const claimed = batches.filter((_, i) => isNew[i]);
     await noteSecondNumbers(client, claimed);
@@ -187,7 +192,7 @@ export class PostgresWriter implements IngestionWriter {
     await bookCounts(client, counts, fates, this.#options.lane);
     if (applied.hasMoved) await client.query("update database_identity set moves = moves + 1");
     const verdictAt = recordVerdicts(fates, dead);
-    return batches.map((batch, i): BatchOutcome => {
+    const outcomes = batches.map((batch, i): BatchOutcome => {
       if (!isNew[i]) return { kind: "already_booked", batchId: batch.batchId };
       return {
         kind: "booked",
@@ -199,6 +204,7 @@ export class PostgresWriter implements IngestionWriter {
         verdictAt: (index) => verdictAt(batch, index),
       };
     });
+    return { outcomes, hasMoved: applied.hasMoved };
   }
 }
 

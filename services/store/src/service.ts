@@ -128,7 +128,8 @@ export function createStore(
     lanes.add({
       batch: kept,
       delivery,
-      records: kept.originals.length,
+      // A batch without any has its price, too.
+      records: Math.max(1, kept.originals.length),
       bytes: kept.originals.reduce((sum, { length }) => sum + length, 0),
       alone: delivery.attempt > ALONE_AFTER_ATTEMPTS,
     });

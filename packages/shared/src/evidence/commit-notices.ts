@@ -14,12 +14,17 @@ export type NoticeOutcome = "absorbed" | "revalidate" | "malformed";
 export function absorbNotice(message: Uint8Array, { index, license }: Evidence): NoticeOutcome {
   const notice = decodeNotice(message);
   if (notice === undefined) return "malformed";
-  for (const { batchId, fingerprints } of notice.batches) {
-    const id = Buffer.from(batchId).toString("hex");
-    if (license.onCommitNotice(notice.generation, id) === "revalidate") return "revalidate";
+  const id = batchToRemember(notice);
+  if (id !== undefined && license.onCommitNotice(notice.generation, id) === "revalidate") return "revalidate";
+  for (const { fingerprints } of notice.batches)
     for (let at = 0; at < fingerprints.length; at += HASH_BYTES) index.add(fingerprints, at);
-  }
   return "absorbed";
+}
+
+/** A notice speaks for one transaction: each of its batches vouches for all. Undefined where there is none. */
+export function batchToRemember({ batches }: CommitNotice): string | undefined {
+  const [first] = batches;
+  return first && Buffer.from(first.batchId).toString("hex");
 }
 
 /** Undefined where it is malformed. */

@@ -139,7 +139,7 @@ class World {
   }
   /**
    * The acknowledgement got lost: a batch comes again; after a restore it is booked again. So may be a copy from which all
-   * records were dropped, rightly then, of which there is no notice.
+   * records were dropped, rightly then, whose notice brings none.
    */
   redeliver(pick: number): void {
     const batch = takeAt(this.#redeliveries, pick >> 1);
@@ -151,7 +151,6 @@ class World {
       this.#become(generation, new Map(booked).set(batch.id, { ...batch, under: generation }));
       this.#pastStates.push(this.database.booked);
     }
-    if (batch.fingerprints.length === 0) return;
     this.#notices.push({ generation: this.database.generation, batch });
     if (this.#notices.length > maxInFlight) this.#notices.shift();
   }

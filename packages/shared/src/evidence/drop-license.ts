@@ -3,15 +3,15 @@
  *
  * The index is evidence about one history of one database. The database names its history by a **generation**, a token
  * that changes whenever it starts anew, is restored, or is replaced. The license binds the index to a generation,
- * remembers the last batches the index absorbed, and permits drops only on an answer of the database to a question
+ * remembers one batch of each of the last transactions that the index absorbed, and permits drops only on an answer of the database to a question
  * asked after the records to be dropped had arrived: "which generation are you, and are these batches booked?"
  *
  * A new generation that has brought all of the recent batches along carries the same history on, and the index stays. A
  * batch that was booked anew, by this generation or by one in between, proves nothing: copies may be on their way from
  * which the records have been dropped. So each batch is asked for together with the generation that reported it.
  * That the recent ones speak for all older ones rests on two assumptions: a restored database is what the old one was at
- * some earlier moment, and fewer than half of `maxRecentBatches` batches are between their commit and the arrival of
- * their acknowledgement and notice at any time (a batch in between may overtake others).
+ * some earlier moment, and fewer than half of `maxRecentBatches` transactions are between their commit and the arrival of
+ * their acknowledgements and notice at any time (one in between may overtake others).
  */
 
 export interface DropLicense {
@@ -19,8 +19,8 @@ export interface DropLicense {
   binding(): Binding | undefined;
 
   /**
-   * The store reports a batch committed.
-   * - `absorb`: add its committed fingerprints to the index now.
+   * The store reports a transaction committed, by one of its batches.
+   * - `absorb`: add the committed fingerprints of all its batches to the index now.
    * - `revalidate`: it is of another generation than the index. Add nothing, and ask the database.
    */
   onCommitNotice(generation: string, batchId: string): "absorb" | "revalidate";
@@ -40,7 +40,7 @@ export interface DropLicense {
 
 export interface Binding {
   readonly generation: string;
-  /** The last batches absorbed, oldest first. */
+  /** Of the last transactions absorbed, a batch each, oldest first. */
   readonly recent: readonly RecentBatch[];
   /** Changes whenever the index is bound anew, also when it is voided within one generation. */
   readonly serial: number;
