@@ -109,10 +109,11 @@ export class WriteLanes {
     for (let attempt = 0; ; attempt++) {
       let isOpen = false;
       let result: WriteResult;
-      const startedMs = performance.now();
+      let startedMs: number;
       try {
         await writer.open();
         isOpen = true;
+        startedMs = performance.now();
         result = await writer.write(batches);
       } catch (error) {
         const retryInMs = backoffMs(attempt);
