@@ -9,7 +9,6 @@ import { dropForTest } from "./drop-for-test.ts";
 import type { BatchOutcome } from "./ingestion-writer.ts";
 import { PostgresSink } from "./postgres-sink.ts";
 import { PostgresWriter } from "./postgres-writer.ts";
-import { openTestProxy } from "./proxy-for-test.ts";
 import { noVerdicts, sumVerdicts, type VerdictCounts } from "./verdict.ts";
 
 const log = createLogger("test", "error");
@@ -57,38 +56,6 @@ async function table(): Promise<Record<string, string>> {
   const { rows } = await client.query("select data_id, data from records order by 1");
   return Object.fromEntries(rows.map((row) => [row.data_id, row.data]));
 }
-
-describe("a slow connection", () => {
-  // PostgreSQL looks at a thousand rows at a time, and a connection holds some megabytes of what comes behind them.
-  const RECORDS = 4_000;
-  const filling = "x".repeat(4_000);
-  const batchAt = (second: number): RecordBatch => {
-    const data = `${second} ${filling}`;
-    const records = Array.from({ length: RECORDS }, (_, i) => ({
-      dataId: `${i}`,
-      data,
-      updatedAtUs: at(second),
-    }));
-    return sampleBatch({ records });
-  };
-
-  it("goes on where a COPY is refused before all of it was sent", async () => {
-    const proxy = await openTestProxy(database.url);
-    const far = new PostgresWriter({ url: proxy.url, statementTimeoutMs: 30_000, lane: 1, log });
-    try {
-      await write(batchAt(1));
-      await far.open();
-      // From now on it expects new keys.
-      await far.write([sampleBatch({ records: [{}] })]);
-      proxy.slowDown();
-      const { outcomes } = await far.write([batchAt(2)]);
-      expect(outcomes.map(countsOf)).toEqual([{ updated: RECORDS }]);
-    } finally {
-      await far.close();
-      await proxy.close();
-    }
-  });
-});
 
 /** A writer asks the table first, until a group of new keys lets it expect more of them. */
 describe.each([
